@@ -1,0 +1,82 @@
+/*
+ * blockcore/graph.h - the control path: open nodes, find them, let them go.
+ *
+ * A BlkGraph owns all nodes.  A node stays while somebody refers to it: the
+ * graph itself for named nodes that were added (until del), a parent's edge.
+ *
+ * Nodes are opened on the loop that calls blk_graph_co_add(); a whole component
+ * (every node that hangs together) can then be given another home.
+ *
+ * Layer:   blockcore.      Thread: the loop that made the graph, for everything
+ *          here; blk_node_co_set_home() says when that hands over.
+ * Tests:   tests/unit/blockcore/test-graph.c
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/annotate.h"
+#include "base/error.h"
+#include "blockcore/options.h"
+#include "blockcore/types.h"
+#include "coro/loop.h"
+
+/* @drivers: NULL-terminated, borrowed.  @state_dir: NULL for none, copied. */
+BlkGraph *blk_graph_new(const BlkDriver *const *drivers,
+                        const char *state_dir);
+/* Everything was closed. */
+void blk_graph_free(BlkGraph *graph);
+
+/**
+ * blk_graph_co_add() - open a node and its children from options.
+ * @take_opts: "driver", "node-name" and the rest; taken, also on failure
+ * @ret:       borrowed; the graph holds it until blk_graph_co_del()
+ *
+ * Errors:  CONFIG (unknown driver or option, bad value, bad or missing
+ *          name), CONFLICT (name taken, image locked), NOT_FOUND, IO, IMAGE,
+ *          UNSUPPORTED.  Nothing stays open on failure.
+ */
+bool coroutine_fn blk_graph_co_add(BlkGraph *graph, BlkOptions *take_opts,
+                                   BlkNode **ret, GError **error);
+
+/* Error: NOT_FOUND; BUSY, naming the parent. */
+bool coroutine_fn blk_graph_co_del(BlkGraph *graph, const char *name,
+                                   GError **error);
+
+/* NULL and NOT_FOUND when there is none. */
+BlkNode *blk_graph_find(BlkGraph *graph, const char *name, GError **error);
+
+/* Reserve a name that nodes must not have (an export's id). */
+bool blk_graph_claim_name(BlkGraph *graph, const char *name, GError **error);
+void blk_graph_release_name(BlkGraph *graph, const char *name);
+
+/**
+ * blk_node_co_set_home() - move the component of @node to @loop.
+ *
+ * Needs:   the thread of its present home, nothing in flight and no other
+ *          request starting meanwhile.
+ * Errors:  the driver's (then everything is where it was).
+ */
+bool coroutine_fn blk_node_co_set_home(BlkNode *node, Loop *loop,
+                                       GError **error);
+
+/* Drain, flush, drain, close every node, parents first; the first flush error
+ * is returned (0 if none) and the rest goes on. */
+int coroutine_fn blk_graph_co_close_all(BlkGraph *graph);
+
+/* For each node, in the order of opening. */
+void blk_graph_foreach(BlkGraph *graph,
+                       void (*fn)(BlkNode *node, void *arg), void *arg);
+/* What blk_node_take_note() left, NULL: nothing. */
+const char *blk_node_note(const BlkNode *node);
+const BlkDriver *blk_node_driver(const BlkNode *node);
+
+/* ---- debugging ---- */
+
+/* Wait until nothing is in flight below @node; nests with end. */
+void coroutine_fn blk_node_co_drain_begin(BlkNode *node);
+void blk_node_drain_end(BlkNode *node);
+/* The file of @node lost data: undo blk_node_fail() (operator's word). */
+void blk_node_clear_failure(BlkNode *node);
