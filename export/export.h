@@ -52,6 +52,7 @@ void coroutine_fn export_co_close(Export *export);
 
 Export *export_ref(Export *export);
 void export_unref(Export *export); /* closed before the last one */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Export, export_unref)
 
 /* ---- facts ---- */
 const char *export_id(const Export *export);
