@@ -26,8 +26,7 @@ loop_post(Loop *loop, LoopMsg *msg)
     do {
         msg->next = head;
     } while (!__atomic_compare_exchange_n(&loop->inbox, &head, msg, true,
-                                          __ATOMIC_SEQ_CST,
-                                          __ATOMIC_RELAXED));
+                                          __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
     loop->ops->wakeup(loop);
 }
 
@@ -238,7 +237,7 @@ typedef struct LoopCoWork {
 } LoopCoWork;
 
 static void
-loop_co_work_done_cb(LoopWork *work)
+loop_work_done_cb(LoopWork *work)
 {
     work->loop->n_works--;
     work->loop->n_events++;
@@ -252,7 +251,7 @@ co_work(void (*fn)(void *arg), void *arg)
     LoopCoWork call = {
         .work = { .fn = fn,
                   .arg = arg,
-                  .done = loop_co_work_done_cb,
+                  .done = loop_work_done_cb,
                   .loop = loop },
         .co = coro_self(),
     };

@@ -60,8 +60,7 @@ chan_socket_send(Channel *chan, const struct iovec *v, unsigned n, bool more)
     ssize_t r;
 
     do {
-        r = n == 1 ? send(chan_socket(chan)->fd, v->iov_base, v->iov_len,
-                          flags)
+        r = n == 1 ? send(chan_socket(chan)->fd, v->iov_base, v->iov_len, flags)
                    : sendmsg(chan_socket(chan)->fd, &msg, flags);
     } while (r < 0 && errno == EINTR);
     return r < 0 ? -errno : r;
@@ -160,9 +159,8 @@ chan_new_socket(int take_fd, char *take_peer, bool is_local)
     ChanSocket *s = g_new0(ChanSocket, 1);
     int size = CHAN_SEND_BUFFER;
 
-    if (is_local &&
-        setsockopt(take_fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) <
-            0) {
+    if (is_local && setsockopt(take_fd, SOL_SOCKET, SO_SNDBUFFORCE, &size,
+                               sizeof(size)) < 0) {
         (void)setsockopt(take_fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
     }
     s->chan.ops = &chan_socket_ops;

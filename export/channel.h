@@ -49,7 +49,7 @@ typedef struct ChannelOps {
 
 struct Channel {
     const ChannelOps *ops;
-    char *peer; /* "127.0.0.1:4711", "unix", for messages */
+    char *peer;    /* "127.0.0.1:4711", "unix", for messages */
     bool is_local; /* a unix socket */
 };
 

@@ -78,8 +78,7 @@ export_learn_block_size(Export *export)
     if (export->size % minimum != 0) {
         minimum = 1; /* the last bytes must stay reachable */
     }
-    if (ash_is_pow2(limits->opt_transfer) &&
-        limits->opt_transfer > preferred &&
+    if (ash_is_pow2(limits->opt_transfer) && limits->opt_transfer > preferred &&
         limits->opt_transfer <= NBD_PAYLOAD_MAX) {
         preferred = limits->opt_transfer;
     }
@@ -93,8 +92,8 @@ export_co_new(const ExportConfig *config, BlkNode *node, Export **ret,
               GError **error)
 {
     g_autofree char *who = g_strdup_printf("export '%s'", config->id);
-    BlkPerm perm = BLK_PERM_CONSISTENT_READ |
-                   (config->writable ? BLK_PERM_WRITE : 0);
+    BlkPerm perm =
+        BLK_PERM_CONSISTENT_READ | (config->writable ? BLK_PERM_WRITE : 0);
     Export *export;
 
     if (!export_check_text("name", config->name, error) ||

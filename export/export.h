@@ -28,9 +28,9 @@ typedef struct ExportConfig {
     const char *name;        /* what clients ask for, 0..4096 bytes UTF-8 */
     const char *description; /* NULL: none; at most 4096 bytes */
     bool writable;
-    bool writethrough;       /* flush after each write */
-    bool allocation_depth;   /* offer qemu:allocation-depth */
-    bool multi_conn;         /* may several connections share it; default on */
+    bool writethrough;     /* flush after each write */
+    bool allocation_depth; /* offer qemu:allocation-depth */
+    bool multi_conn;       /* may several connections share it; default on */
 } ExportConfig;
 
 #define EXPORT_NAME_MAX 4096

@@ -49,7 +49,7 @@ nbd_pool_class(size_t bytes)
     unsigned class = 0;
 
     while ((NBD_BUF_BYTES << class) < bytes) {
-        class++;
+        class ++;
     }
     return class;
 }
@@ -140,7 +140,7 @@ nbd_account_set_loop(NbdAccount *account, Loop *loop, NbdPool *pool)
     account->pool = pool;
 }
 
-void
+void coroutine_fn
 nbd_account_co_done(NbdAccount *account)
 {
     ash_assert(account->used == 0);

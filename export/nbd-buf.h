@@ -37,7 +37,7 @@
 /* The server's; shared by all loops. */
 typedef struct NbdBudget {
     GMutex lock;
-    uint64_t used;   /* by @lock */
+    uint64_t used; /* by @lock */
     uint64_t limit;
     AshList waiting; /* of NbdAccount.budget_link; by @lock */
 } NbdBudget;
@@ -66,8 +66,8 @@ typedef struct NbdBuf {
     struct NbdBuf *next; /* in a pool */
     unsigned refs;
     size_t capacity;
-    size_t used;         /* bytes given out, by who fills it */
-    uint8_t *data;       /* page-aligned */
+    size_t used;   /* bytes given out, by who fills it */
+    uint8_t *data; /* page-aligned */
 } NbdBuf;
 
 void nbd_budget_init(NbdBudget *budget, uint64_t limit);

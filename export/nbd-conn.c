@@ -148,9 +148,8 @@ nbd_conn_co_transmit(NbdConn *conn)
 {
     int ret;
 
-    if (!nbd_conn_co_move(conn,
-                          nbd_server_home(conn->server,
-                                          export_home(conn->export)))) {
+    if (!nbd_conn_co_move(
+            conn, nbd_server_home(conn->server, export_home(conn->export)))) {
         return;
     }
     conn->state = NBD_CONN_TRANSMISSION;
@@ -163,8 +162,8 @@ nbd_conn_co_transmit(NbdConn *conn)
             nbd_conn_peer(conn), export_id(conn->export));
     ret = nbd_request_co_receive(conn);
     ash_log(ASH_LOG_INFO, "client left: peer=%s export=%s%s%s",
-            nbd_conn_peer(conn), export_id(conn->export),
-            ret < 0 ? ": " : "", ret < 0 ? g_strerror(-ret) : "");
+            nbd_conn_peer(conn), export_id(conn->export), ret < 0 ? ": " : "",
+            ret < 0 ? g_strerror(-ret) : "");
     conn->in_batch = false;
     conn->receiver = NULL;
     if (ret < 0) {

@@ -17,8 +17,7 @@ NbdConn *nbd_conn_new(NbdServer *server, NbdHome *home,
 /* ---- nbd-server.c, for connections ---- */
 
 /* Any thread.  A reference, or NULL. */
-Export *nbd_server_find_export(NbdServer *server, const char *name,
-                               size_t len);
+Export *nbd_server_find_export(NbdServer *server, const char *name, size_t len);
 /* References to all exports in order of their names; free with
  * g_ptr_array_unref(). */
 GPtrArray *nbd_server_get_exports(NbdServer *server);

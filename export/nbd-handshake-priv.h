@@ -51,10 +51,10 @@ int coroutine_fn nbd_opt_co_read(NbdOpt *opt, void *buf, size_t bytes);
 int coroutine_fn nbd_opt_co_read_string(NbdOpt *opt, char **ret,
                                         size_t *ret_len);
 /* Drop the rest and send a reply of @type with data or with a text. */
-int coroutine_fn nbd_opt_co_reply(NbdOpt *opt, uint32_t type,
-                                  const void *data, size_t bytes);
-int coroutine_fn nbd_opt_co_error(NbdOpt *opt, uint32_t type,
-                                  const char *fmt, ...) ASH_PRINTF(3, 4);
+int coroutine_fn nbd_opt_co_reply(NbdOpt *opt, uint32_t type, const void *data,
+                                  size_t bytes);
+int coroutine_fn nbd_opt_co_error(NbdOpt *opt, uint32_t type, const char *fmt,
+                                  ...) ASH_PRINTF(3, 4);
 /* What a failed read of the data means: an error reply, or the end. */
 int coroutine_fn nbd_opt_co_bad(NbdOpt *opt, int ret);
 

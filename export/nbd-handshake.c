@@ -208,8 +208,8 @@ nbd_opt_co_error(NbdOpt *opt, uint32_t type, const char *fmt, ...)
     va_end(args);
     ash_log_limited(&opt->hs->conn->log_limit, ASH_LOG_DEBUG,
                     "option refused: peer=%s option=%s: %s",
-                    nbd_conn_peer(opt->hs->conn),
-                    nbd_option_name(opt->option), text);
+                    nbd_conn_peer(opt->hs->conn), nbd_option_name(opt->option),
+                    text);
     return nbd_opt_co_reply(opt, type, text,
                             ash_min(strlen(text), NBD_STRING_MAX));
 }
@@ -372,9 +372,8 @@ nbd_handshake_co_run(NbdConn *conn)
     int ret;
 
     hs->conn = conn;
-    hs->deadline_ns = limit_ns == 0
-                          ? UINT64_MAX
-                          : loop_now_ns(conn->home->loop) + limit_ns;
+    hs->deadline_ns =
+        limit_ns == 0 ? UINT64_MAX : loop_now_ns(conn->home->loop) + limit_ns;
     hs->n_options = 0;
     hs->n_options_max = nbd_hs_options_max(conn->server);
     hs->pos = 0;

@@ -13,10 +13,18 @@ static const char *const nbd_commands[] = {
 };
 
 static const char *const nbd_options[] = {
-    "unknown",          "EXPORT_NAME",       "ABORT",
-    "LIST",             "PEEK_EXPORT",       "STARTTLS",
-    "INFO",             "GO",                "STRUCTURED_REPLY",
-    "LIST_META_CONTEXT", "SET_META_CONTEXT", "EXTENDED_HEADERS",
+    "unknown",
+    "EXPORT_NAME",
+    "ABORT",
+    "LIST",
+    "PEEK_EXPORT",
+    "STARTTLS",
+    "INFO",
+    "GO",
+    "STRUCTURED_REPLY",
+    "LIST_META_CONTEXT",
+    "SET_META_CONTEXT",
+    "EXTENDED_HEADERS",
 };
 
 const char *

@@ -68,10 +68,10 @@ nbd_opt_co_export_name(NbdOpt *opt)
     nbd_go_check_meta(conn, conn->export);
     reply.size = be64_put(export_size(conn->export));
     reply.flags = be16_put(nbd_go_flags(conn, conn->export));
-    ret = nbd_hs_co_send(opt->hs, &reply,
-                         conn->negotiated.no_zeroes
-                             ? NBD_EXPORT_NAME_REPLY_BYTES
-                             : sizeof(reply));
+    ret =
+        nbd_hs_co_send(opt->hs, &reply,
+                       conn->negotiated.no_zeroes ? NBD_EXPORT_NAME_REPLY_BYTES
+                                                  : sizeof(reply));
     return ret < 0 ? ret : NBD_OPT_DONE;
 }
 

@@ -34,8 +34,7 @@ nbd_opt_co_list(NbdOpt *opt)
     g_autoptr(GPtrArray) exports = NULL;
 
     if (opt->left > 0) {
-        return nbd_opt_co_error(opt, NBD_REP_ERR_INVALID,
-                                "LIST has no data");
+        return nbd_opt_co_error(opt, NBD_REP_ERR_INVALID, "LIST has no data");
     }
     exports = nbd_server_get_exports(opt->hs->conn->server);
     for (guint i = 0; i < exports->len; i++) {

@@ -142,8 +142,7 @@ nbd_opt_co_meta(NbdOpt *opt)
     }
     if (ret == -E2BIG) {
         return nbd_opt_co_error(opt, NBD_REP_ERR_TOO_BIG,
-                                "more than %u queries",
-                                NBD_META_QUERIES_MAX);
+                                "more than %u queries", NBD_META_QUERIES_MAX);
     }
     if (ret < 0) {
         return nbd_opt_co_bad(opt, ret);

@@ -43,7 +43,7 @@ void nbd_pipe_put(NbdPipePool *pool, NbdPipe *pipe, bool is_empty);
 void nbd_pipe_pool_done(NbdPipePool *pool);
 
 typedef struct NbdPiece {
-    NbdBuf *buf;         /* a reference; NULL for a pipe */
+    NbdBuf *buf; /* a reference; NULL for a pipe */
     const uint8_t *data;
     NbdPipe *pipe;
     size_t bytes;

@@ -22,7 +22,7 @@
 
 #include "base/assert.h"
 #include "base/bits.h"
-#include "export/nbd-conn-priv.h"
+#include "export/nbd-reply-priv.h"
 
 #define NBD_READ_SPLICE_MIN ((uint64_t)32 << 10)
 #define NBD_READ_INLINE_MAX ((uint64_t)64 << 10)
@@ -140,8 +140,8 @@ nbd_read_co_reserve(NbdRequest *r)
     size_t lead = nbd_read_header_bytes(conn->mode);
     size_t bytes = r->range.bytes;
     bool apart = bytes > NBD_READ_INLINE_MAX;
-    size_t room = apart ? NBD_REPLY_DONE_MAX
-                        : ash_max(lead + bytes, NBD_REPLY_DONE_MAX);
+    size_t room =
+        apart ? NBD_REPLY_DONE_MAX : ash_max(lead + bytes, NBD_REPLY_DONE_MAX);
 
     r->head = nbd_reply_co_reserve(conn, room, lead,
                                    apart ? 1 : conn->mem_align, &r->buf);
@@ -188,10 +188,8 @@ nbd_read_co_status(NbdRequest *r, BlkRange range)
 {
     BlkExtent extent = { .bytes = 0 };
 
-    if (blk_co_status(r->conn->blk, range, &extent) < 0 ||
-        extent.bytes == 0) {
-        extent = (BlkExtent){ .bytes = range.bytes,
-                              .status = BLK_STATUS_DATA };
+    if (blk_co_status(r->conn->blk, range, &extent) < 0 || extent.bytes == 0) {
+        extent = (BlkExtent){ .bytes = range.bytes, .status = BLK_STATUS_DATA };
     }
     return extent;
 }
@@ -251,16 +249,14 @@ nbd_read_co_error_at(NbdRequest *r, uint64_t offset, int ret)
 {
     NbdConn *conn = r->conn;
     NbdBuf *buf;
-    uint8_t *head =
-        nbd_reply_co_reserve(conn, NBD_REPLY_DONE_MAX, 0, 1, &buf);
+    uint8_t *head = nbd_reply_co_reserve(conn, NBD_REPLY_DONE_MAX, 0, 1, &buf);
 
     if (!head) {
         nbd_conn_kill(conn);
         return;
     }
     nbd_reply_add(conn, buf, head,
-                  nbd_reply_encode_error_at(conn, &r->call, offset, ret,
-                                            head));
+                  nbd_reply_encode_error_at(conn, &r->call, offset, ret, head));
 }
 
 /* Go through the extents; data are read and sent one by one.  @first is the

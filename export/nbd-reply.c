@@ -13,8 +13,8 @@
 
 #include "base/assert.h"
 #include "base/bits.h"
-#include "export/nbd-conn-priv.h"
 #include "export/nbd-errno.h"
+#include "export/nbd-reply-priv.h"
 
 NbdBuf *coroutine_fn
 nbd_conn_co_get_buf(NbdConn *conn, size_t bytes)
@@ -98,9 +98,8 @@ nbd_reply_encode_error(NbdConn *conn, const NbdCall *call, uint32_t error,
     p += nbd_encode_chunk(conn->mode, out,
                           &(NbdChunk){
                               .flags = NBD_REPLY_FLAG_DONE,
-                              .type = has_offset
-                                          ? NBD_REPLY_TYPE_ERROR_OFFSET
-                                          : NBD_REPLY_TYPE_ERROR,
+                              .type = has_offset ? NBD_REPLY_TYPE_ERROR_OFFSET
+                                                 : NBD_REPLY_TYPE_ERROR,
                               .cookie = call->cookie,
                               .offset = call->offset,
                               .len = len,
@@ -161,8 +160,7 @@ nbd_reply_co_done(NbdRequest *r, int ret)
 {
     NbdConn *conn = r->conn;
     NbdBuf *buf;
-    uint8_t *head =
-        nbd_reply_co_reserve(conn, NBD_REPLY_DONE_MAX, 0, 1, &buf);
+    uint8_t *head = nbd_reply_co_reserve(conn, NBD_REPLY_DONE_MAX, 0, 1, &buf);
 
     if (!head) {
         nbd_conn_kill(conn);
@@ -250,6 +248,16 @@ nbd_reply_flush(NbdConn *conn)
                conn->out_buf->refs == 1) {
         nbd_buf_unref(conn->out_buf);
         conn->out_buf = NULL;
+    }
+}
+
+void
+nbd_reply_end_batch(NbdConn *conn)
+{
+    conn->in_batch = false;
+    nbd_reply_flush(conn);
+    if (conn->closing) {
+        nbd_conn_start_closing(conn);
     }
 }
 

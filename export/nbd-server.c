@@ -14,6 +14,7 @@
 
 #include "base/assert.h"
 #include "export/nbd-conn.h"
+#include "export/nbd-request-priv.h"
 
 struct NbdServer {
     Loop *main;
@@ -23,8 +24,8 @@ struct NbdServer {
     NbdBudget budget;
     size_t connection_memory;
     GMutex lock;
-    GPtrArray *exports; /* by @lock; by name */
-    bool closing;       /* atomic */
+    GPtrArray *exports;     /* by @lock; by name */
+    bool closing;           /* atomic */
     unsigned n_connections; /* main */
     CoQueue empty;          /* waits for n_connections == 0; main */
 };
@@ -60,12 +61,7 @@ static void
 nbd_home_done(NbdHome *home)
 {
     ash_assert(ash_list_is_empty(&home->conns));
-    while (home->free_requests) {
-        NbdRequest *r = home->free_requests;
-
-        home->free_requests = r->next;
-        g_free(r);
-    }
+    nbd_request_pool_done(home);
     nbd_pool_done(&home->pool);
     nbd_pipe_pool_done(&home->pipes);
 }
@@ -126,8 +122,8 @@ nbd_server_add_export(NbdServer *server, Export *export, GError **error)
     g_mutex_unlock(&server->lock);
     if (taken) {
         g_set_error(error, ASH_ERROR, ASH_ERROR_CONFLICT,
-                    "export '%s': the name '%s' is taken",
-                    export_id(export), export_name(export));
+                    "export '%s': the name '%s' is taken", export_id(export),
+                    export_name(export));
     }
     return !taken;
 }
@@ -262,8 +258,7 @@ nbd_server_close_cb(LoopMsg *msg)
 {
     NbdCloseMsg *close = ash_container_of(msg, NbdCloseMsg, msg);
 
-    ash_list_foreach(link, &close->home->conns)
-    {
+    ash_list_foreach(link, &close->home->conns) {
         nbd_conn_start_closing(ash_container_of(link, NbdConn, link));
     }
     g_free(close);

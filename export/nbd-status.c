@@ -12,7 +12,7 @@
 
 #include "base/assert.h"
 #include "base/bits.h"
-#include "export/nbd-conn-priv.h"
+#include "export/nbd-reply-priv.h"
 
 /* Answers of the node before others on the loop get a turn. */
 #define NBD_STATUS_STEP 64U
@@ -57,8 +57,8 @@ static bool
 nbd_extents_add(NbdExtents *e, uint64_t bytes, uint32_t flags)
 {
     /* A 32-bit length stays a multiple of every block size. */
-    uint64_t max = e->mode == NBD_MODE_EXTENDED ? INT64_MAX
-                                                : UINT32_MAX & ~0xffffU;
+    uint64_t max =
+        e->mode == NBD_MODE_EXTENDED ? INT64_MAX : UINT32_MAX & ~0xffffU;
 
     if (e->n > 0 && e->last_flags == flags && bytes <= max &&
         e->last_bytes <= max - bytes) {

@@ -13,8 +13,8 @@
 
 /* ---- handshake ---- */
 
-#define NBD_MAGIC ((uint64_t)0x4e42444d41474943)      /* "NBDMAGIC" */
-#define NBD_OPT_MAGIC ((uint64_t)0x49484156454f5054)  /* "IHAVEOPT" */
+#define NBD_MAGIC ((uint64_t)0x4e42444d41474943)     /* "NBDMAGIC" */
+#define NBD_OPT_MAGIC ((uint64_t)0x49484156454f5054) /* "IHAVEOPT" */
 #define NBD_REP_MAGIC ((uint64_t)0x0003e889045565a9)
 
 #define NBD_FLAG_FIXED_NEWSTYLE 0x0001U
