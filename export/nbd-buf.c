@@ -197,29 +197,50 @@ nbd_budget_give(NbdBudget *budget, size_t bytes)
     g_mutex_unlock(&budget->lock);
 }
 
-static NbdBuf *
-nbd_buf_get(NbdAccount *account, size_t bytes, bool wait, bool *ret_full)
+/* Count @bytes for @account and in total, if both allow it. */
+static bool
+nbd_account_charge(NbdAccount *account, size_t bytes, bool wait)
 {
-    unsigned class = nbd_pool_class(bytes);
-    size_t capacity = NBD_BUF_BYTES << class;
-    NbdBuf *buf;
-
-    ash_assert(class < NBD_POOL_CLASSES);
-    *ret_full = true;
-    if (account->used + capacity > account->limit &&
+    if (account->used + bytes > account->limit &&
         account->used + NBD_BUF_BYTES > NBD_ACCOUNT_FLOOR) {
-        return NULL;
+        return false;
     }
-    if (!nbd_budget_take(account, capacity, wait)) {
-        return NULL;
+    if (!nbd_budget_take(account, bytes, wait)) {
+        return false;
     }
-    *ret_full = false;
-    buf = nbd_pool_take(account->pool, class);
+    account->used += bytes;
+    return true;
+}
+
+void coroutine_fn
+nbd_account_co_charge(NbdAccount *account, size_t bytes)
+{
+    while (!nbd_account_charge(account, bytes, true)) {
+        co_queue_co_wait(&account->waiters);
+    }
+}
+
+void
+nbd_account_discharge(NbdAccount *account, size_t bytes)
+{
+    ash_assert(account->used >= bytes);
+    account->used -= bytes;
+    nbd_budget_give(account->budget, bytes);
+    co_queue_wake_all(&account->waiters);
+}
+
+/* ---- buffers ---- */
+
+/* A buffer that is counted already; NULL: out of memory, and not any more. */
+static NbdBuf *
+nbd_buf_new(NbdAccount *account, unsigned class)
+{
+    NbdBuf *buf = nbd_pool_take(account->pool, class);
+
     if (!buf) {
-        nbd_budget_give(account->budget, capacity);
+        nbd_account_discharge(account, NBD_BUF_BYTES << class);
         return NULL;
     }
-    account->used += capacity;
     buf->account = account;
     buf->refs = 1;
     buf->used = 0;
@@ -229,23 +250,23 @@ nbd_buf_get(NbdAccount *account, size_t bytes, bool wait, bool *ret_full)
 NbdBuf *
 nbd_buf_try_get(NbdAccount *account, size_t bytes)
 {
-    bool full;
+    unsigned class = nbd_pool_class(bytes);
 
-    return nbd_buf_get(account, bytes, false, &full);
+    ash_assert(class < NBD_POOL_CLASSES);
+    if (!nbd_account_charge(account, NBD_BUF_BYTES << class, false)) {
+        return NULL;
+    }
+    return nbd_buf_new(account, class);
 }
 
 NbdBuf *coroutine_fn
 nbd_buf_co_get(NbdAccount *account, size_t bytes)
 {
-    for (;;) {
-        bool full;
-        NbdBuf *buf = nbd_buf_get(account, bytes, true, &full);
+    unsigned class = nbd_pool_class(bytes);
 
-        if (buf || !full) {
-            return buf;
-        }
-        co_queue_co_wait(&account->waiters);
-    }
+    ash_assert(class < NBD_POOL_CLASSES);
+    nbd_account_co_charge(account, NBD_BUF_BYTES << class);
+    return nbd_buf_new(account, class);
 }
 
 void
@@ -254,10 +275,7 @@ nbd_buf_release(NbdBuf *buf)
     NbdAccount *account = buf->account;
     size_t capacity = buf->capacity;
 
-    ash_assert(account->used >= capacity);
     buf->account = NULL;
-    account->used -= capacity;
     nbd_pool_put(account->pool, buf);
-    nbd_budget_give(account->budget, capacity);
-    co_queue_wake_all(&account->waiters);
+    nbd_account_discharge(account, capacity);
 }

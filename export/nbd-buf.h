@@ -82,6 +82,11 @@ void nbd_account_set_loop(NbdAccount *account, Loop *loop, NbdPool *pool);
 /* Waits for messages under way; all buffers are back. */
 void coroutine_fn nbd_account_co_done(NbdAccount *account);
 
+/* Count @bytes that are not a buffer (stacks of requests, say): waits like
+ * nbd_buf_co_get().  Given back by nbd_account_discharge(). */
+void coroutine_fn nbd_account_co_charge(NbdAccount *account, size_t bytes);
+void nbd_account_discharge(NbdAccount *account, size_t bytes);
+
 /* At least @bytes with one reference; NULL: not now. */
 NbdBuf *nbd_buf_try_get(NbdAccount *account, size_t bytes);
 /* The same, but waits until the budgets allow it.  NULL: out of memory. */

@@ -13,6 +13,8 @@
  *  K4  @blk and @mode do not change during the transmission phase.
  *  K5  A reply that is queued outside of a batch has @flush deferred or a
  *      sender running.
+ *  K6  in_flight <= n_charged + NBD_REQUESTS_FREE: what waiting requests keep
+ *      on their stacks counts as memory of the connection.
  *
  * States (who moves):
  *   HANDSHAKE -> TRANSMISSION  [nbd_conn_co_run, after GO or EXPORT_NAME]
@@ -91,7 +93,8 @@ typedef struct NbdConn {
     bool closing;  /* the server shuts down */
 
     unsigned in_flight;
-    CoQueue idle; /* waits for in_flight == 0 && !sender */
+    unsigned n_charged; /* requests whose stacks are counted; K6 */
+    CoQueue idle;       /* waits for in_flight == 0 && !sender */
     LoopMsg msg;
 } NbdConn;
 

@@ -175,6 +175,7 @@ nbd_conn_co_transmit(NbdConn *conn)
 static void coroutine_fn
 nbd_conn_co_settle(NbdConn *conn)
 {
+    conn->closing = true;
     while (conn->in_flight > 0 || conn->sender ||
            (!conn->dead && !nbd_out_is_empty(&conn->out))) {
         nbd_reply_flush(conn);
@@ -183,6 +184,7 @@ nbd_conn_co_settle(NbdConn *conn)
         }
     }
     nbd_conn_kill(conn);
+    ash_assert(conn->n_charged == 0);
     loop_defer_cancel(&conn->flush);
     nbd_out_clear(&conn->out, &conn->home->pipes);
     nbd_out_done(&conn->out);

@@ -178,6 +178,18 @@ nbd_reply_co_done(NbdRequest *r, int ret)
     nbd_reply_end(r);
 }
 
+/* Nothing is in flight: give back what waiting requests were counted for. */
+static void
+nbd_reply_discharge(NbdConn *conn)
+{
+    if (conn->n_charged > 0) {
+        size_t bytes = conn->n_charged * NBD_REQUEST_BYTES;
+
+        conn->n_charged = 0;
+        nbd_account_discharge(&conn->account, bytes);
+    }
+}
+
 void
 nbd_reply_end(NbdRequest *r)
 {
@@ -191,6 +203,7 @@ nbd_reply_end(NbdRequest *r)
     }
     if (conn->in_flight == 0) {
         co_queue_wake_all(&conn->idle);
+        nbd_reply_discharge(conn);
     }
     if (conn->in_flight == NBD_IN_FLIGHT_MAX / 2) {
         co_queue_wake_all(&conn->out_space);
@@ -200,7 +213,8 @@ nbd_reply_end(NbdRequest *r)
 
 /* ---- sending ---- */
 
-#define NBD_CLOSING_SEND_NS ((uint64_t)5000000000)
+/* A peer that takes nothing for so long is cut off when we are closing. */
+#define NBD_SEND_NS ((uint64_t)5000000000)
 
 static void coroutine_fn
 nbd_reply_co_sender(void *arg)
@@ -209,9 +223,10 @@ nbd_reply_co_sender(void *arg)
     int ret = 0;
 
     while (!conn->dead) {
-        ret = chan_co_wait(conn->chan, CHAN_WRITE,
-                           conn->closing ? NBD_CLOSING_SEND_NS : UINT64_MAX);
-        if (ret == 0) {
+        ret = chan_co_wait(conn->chan, CHAN_WRITE, NBD_SEND_NS);
+        if (ret == -ETIMEDOUT && !conn->closing) {
+            ret = -EAGAIN;
+        } else if (ret == 0) {
             ret = nbd_out_push(&conn->out, conn->chan, &conn->home->pipes);
         }
         co_queue_wake_all(&conn->out_space);
@@ -256,6 +271,9 @@ nbd_reply_end_batch(NbdConn *conn)
 {
     conn->in_batch = false;
     nbd_reply_flush(conn);
+    if (conn->in_flight == 0) {
+        nbd_reply_discharge(conn);
+    }
     if (conn->closing) {
         nbd_conn_start_closing(conn);
     }

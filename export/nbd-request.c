@@ -14,8 +14,10 @@
 #include "export/nbd-names.h"
 #include "export/nbd-reply-priv.h"
 
-/* Requests taken before others on the loop get a turn. */
-#define NBD_BATCH_REQUESTS 128U
+/* Work before others on the loop get a turn; a request is one unit, and one
+ * more for each NBD_BATCH_UNIT bytes. */
+#define NBD_BATCH_UNITS 128U
+#define NBD_BATCH_UNIT ((uint64_t)32 << 10)
 #define NBD_FREE_REQUESTS_MAX 2048U
 
 /* ---- request objects ---- */
@@ -292,18 +294,32 @@ nbd_request_co_dispatch(NbdConn *conn, const NbdCall *call)
     return 0;
 }
 
+/* The stacks of waiting requests are memory, too. */
+static void coroutine_fn
+nbd_request_co_charge(NbdConn *conn)
+{
+    nbd_reply_end_batch(conn);
+    nbd_account_co_charge(&conn->account,
+                          NBD_REQUESTS_STEP * NBD_REQUEST_BYTES);
+    conn->n_charged += NBD_REQUESTS_STEP;
+    conn->in_batch = true;
+}
+
 /* Wait until one more request may be taken. */
 static void coroutine_fn
 nbd_request_co_wait_room(NbdConn *conn)
 {
-    if (ash_unlikely(conn->out.n + conn->in_flight >= NBD_IN_FLIGHT_MAX ||
-                     conn->out.n_pipes > 2)) {
-        nbd_reply_co_wait_room(conn, NBD_IN_FLIGHT_MAX / 2, 2);
+    if (ash_unlikely(conn->out.n >= NBD_IN_FLIGHT_MAX ||
+                     conn->out.n_pipes > NBD_PIPES_MAX)) {
+        nbd_reply_co_wait_room(conn, NBD_IN_FLIGHT_MAX / 2, NBD_PIPES_MAX);
     }
-    while (conn->in_flight >= NBD_IN_FLIGHT_MAX && !conn->dead) {
+    while (ash_unlikely(conn->in_flight >= NBD_IN_FLIGHT_MAX) && !conn->dead) {
         nbd_reply_end_batch(conn);
         co_queue_co_wait(&conn->out_space);
         conn->in_batch = true;
+    }
+    if (ash_unlikely(conn->in_flight == conn->n_charged + NBD_REQUESTS_FREE)) {
+        nbd_request_co_charge(conn);
     }
 }
 
@@ -311,7 +327,7 @@ int coroutine_fn
 nbd_request_co_receive(NbdConn *conn)
 {
     size_t header = nbd_request_bytes(conn->mode);
-    unsigned n = 0;
+    uint64_t units = 0;
     int ret = 0;
 
     while (ret == 0) {
@@ -337,8 +353,9 @@ nbd_request_co_receive(NbdConn *conn)
         }
         nbd_request_co_wait_room(conn);
         ret = nbd_request_co_dispatch(conn, &call);
-        if (++n == NBD_BATCH_REQUESTS) {
-            n = 0;
+        units += 1 + ash_min(call.len, NBD_PAYLOAD_MAX) / NBD_BATCH_UNIT;
+        if (units >= NBD_BATCH_UNITS) {
+            units = 0;
             nbd_reply_flush(conn);
             co_pause();
         }

@@ -239,6 +239,13 @@ enum {
 #define NBD_EXTENTS_MAX 65536U
 /* Requests of one connection that are being worked on or answered. */
 #define NBD_IN_FLIGHT_MAX 1024U
+/* What a waiting request keeps on its stack; counted in steps, beyond a few
+ * that every connection may have. */
+#define NBD_REQUEST_BYTES ((size_t)16 << 10)
+#define NBD_REQUESTS_FREE 16U
+#define NBD_REQUESTS_STEP 16U
+/* Filled pipes that one connection keeps waiting to be sent. */
+#define NBD_PIPES_MAX 2U
 
 /* Ids of our metadata contexts. */
 enum {
