@@ -20,17 +20,15 @@
 
 /**
  * blk_edge_co_attach_root() - let a Blk hold @node.
- * @holder: the Blk in messages: "export 'disk'"; copied
  * @perm, @shared: BLK_PERM_*
  * @ret:    owned by the caller until blk_edge_co_detach_root()
  *
  * Errors:  CONFLICT, naming both users and the permission, or the image lock;
  *          CONFIG (to write to a read-only node).  Nothing has changed then.
  */
-bool coroutine_fn blk_edge_co_attach_root(Blk *blk, const char *holder,
-                                          BlkNode *node, BlkPerm perm,
-                                          BlkPerm shared, BlkEdge **ret,
-                                          GError **error);
+bool coroutine_fn blk_edge_co_attach_root(Blk *blk, BlkNode *node,
+                                          BlkPerm perm, BlkPerm shared,
+                                          BlkEdge **ret, GError **error);
 
 /* Let go; no request of the Blk is in flight.  Closes the node if nobody else
  * refers to it.  Returns the flush error of that, else 0. */
