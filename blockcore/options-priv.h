@@ -12,6 +12,8 @@
 
 /* How the value of a key that is there was written. */
 BlkValueKind blk_options_kind(const BlkOptions *opts, const char *key);
+/* Take a key out; nothing if it is absent. */
+void blk_options_remove(BlkOptions *opts, const char *key);
 
 /**
  * blk_options_check_known() - refuse keys that no table has.

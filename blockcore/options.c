@@ -116,6 +116,12 @@ blk_options_kind(const BlkOptions *opts, const char *key)
     return value->kind;
 }
 
+void
+blk_options_remove(BlkOptions *opts, const char *key)
+{
+    g_tree_remove(opts->map, key);
+}
+
 char *
 blk_options_full_key(const BlkOptions *opts, const char *key)
 {
