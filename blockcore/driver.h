@@ -54,7 +54,8 @@ struct BlkDriver {
                        BlkPerm shared, BlkPerm *ret_perm,
                        BlkPerm *ret_shared);
     /* The parents' combined permissions are about to change: take locks.
-     * Then exactly one of set and abort follows.  NULL: nothing to do. */
+     * Then exactly one of set and abort follows, abort also after a failed
+     * check.  NULL: nothing to do. */
     bool coroutine_fn (*co_check_perm)(BlkNode *node, BlkPerm perm,
                                        BlkPerm shared, GError **error);
     void coroutine_fn (*co_set_perm)(BlkNode *node, BlkPerm perm,
@@ -123,7 +124,10 @@ uint64_t blk_node_size(const BlkNode *node); /* as of open or resize */
 const BlkLimits *blk_node_limits(const BlkNode *node);
 bool blk_node_is_read_only(const BlkNode *node);
 
-/* The options that every node has, parsed before co_open. */
+/* The options that every node has, parsed before co_open; as a table for help
+ * and schema. */
+extern const BlkOptionSpec blk_node_option_specs[];
+
 typedef enum {
     BLK_DETECT_ZEROES_OFF,
     BLK_DETECT_ZEROES_ON,

@@ -35,6 +35,8 @@ struct BlkNode {
     bool monitor_owned;  /* the graph holds a reference */
     bool open;
     unsigned n_refs;     /* edges to it, plus monitor_owned */
+    unsigned depth;      /* layers above it in the options it came from */
+    unsigned height;     /* layers, itself and below; 1: a leaf */
     BlkNodeOptions options;
     bool read_only;      /* in effect: option, or found by the driver */
     uint64_t size;       /* bytes, exact */
