@@ -172,7 +172,8 @@ blk_edge_co_status(BlkEdge *edge, BlkRange range, BlkExtent *ret)
 int
 blk_edge_map_file(BlkEdge *edge, BlkRange range, BlkFileRange *ret)
 {
-    if (range.bytes == 0 || !blk_range_is_inside(range, edge->child->size)) {
+    if (range.bytes == 0 ||
+        !blk_range_is_inside(range, edge->child->size)) {
         return -ENOTSUP;
     }
     return blk_node_map_file(edge->child, range, ret);
