@@ -89,18 +89,27 @@ test_buf_account_limit(void)
     buf_tear_down(&f);
 }
 
+/* The whole budget of 64 MiB, for account a. */
+static void
+buf_take_all(BufFixture *f, NbdBuf *ret[2])
+{
+    for (unsigned i = 0; i < 2; i++) {
+        ret[i] = nbd_buf_try_get(&f->a, 32 * ASH_MIB);
+        g_assert_nonnull(ret[i]);
+    }
+}
+
 /* When others hold everything, the floor is still there. */
 static void
 test_buf_floor(void)
 {
     BufFixture f;
-    NbdBuf *all;
+    NbdBuf *all[2];
     NbdBuf *mine[8];
     unsigned n = 0;
 
     buf_set_up(&f, 64 * ASH_MIB, 64 * ASH_MIB);
-    all = nbd_buf_try_get(&f.a, 64 * ASH_MIB);
-    g_assert_nonnull(all);
+    buf_take_all(&f, all);
     while (n < 8 && (mine[n] = nbd_buf_try_get(&f.b, 1))) {
         n++;
     }
@@ -108,7 +117,8 @@ test_buf_floor(void)
     while (n > 0) {
         nbd_buf_unref(mine[--n]);
     }
-    nbd_buf_unref(all);
+    nbd_buf_unref(all[0]);
+    nbd_buf_unref(all[1]);
     buf_tear_down(&f);
 }
 
@@ -127,14 +137,16 @@ static void coroutine_fn
 buf_co_wait_test(void *arg)
 {
     BufFixture *f = arg;
-    NbdBuf *all = nbd_buf_try_get(&f->a, 64 * ASH_MIB);
+    NbdBuf *all[2];
 
+    buf_take_all(f, all);
     for (unsigned i = 0; i < 3; i++) {
         coro_spawn(buf_co_taker, f);
     }
     co_pause();
     g_assert_cmpuint(f->n_done, ==, 0);
-    nbd_buf_unref(all);
+    nbd_buf_unref(all[0]);
+    nbd_buf_unref(all[1]);
     while (f->n_done < 3) {
         co_sleep_ns(100000);
     }
