@@ -186,7 +186,7 @@ load_dial(const LoadOptions *o, uint64_t *ret_size)
     uint32_t name_len = (uint32_t)strlen(o->export_name);
     g_autofree uint8_t *data = g_malloc0(6 + name_len);
     Be32 be = be32_put(3);
-    uint8_t reply[4200];
+    uint8_t reply[2048];
     uint32_t type;
 
     load_read(fd, reply, sizeof(NbdGreeting));
