@@ -110,22 +110,6 @@ loop_run_deferred(Loop *loop)
 
 /* ---- turns ---- */
 
-static Coro *
-loop_next_ready(Loop *loop)
-{
-    AshList *link = loop->ready.next;
-
-    if (loop->ops->pick) {
-        size_t place = loop->ops->pick(loop, loop->n_ready);
-
-        ash_assert(place < loop->n_ready);
-        while (place-- > 0) {
-            link = link->next;
-        }
-    }
-    return ash_container_of(link, Coro, link);
-}
-
 bool
 loop_run_ready(Loop *loop)
 {
@@ -133,11 +117,10 @@ loop_run_ready(Loop *loop)
     bool any = false;
 
     do {
-        for (; left > 0 && loop->n_ready > 0; left--) {
-            coro_enter(loop_next_ready(loop));
-            any = true;
-        }
-        any |= loop_run_deferred(loop);
+        unsigned n = coro_run_ready(loop, left);
+
+        left -= n;
+        any |= loop_run_deferred(loop) || n > 0;
     } while (left > 0 && loop->n_ready > 0);
     return any;
 }
