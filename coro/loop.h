@@ -124,8 +124,8 @@ void coroutine_fn co_work(void (*fn)(void *arg), void *arg);
 /* A libuv loop for the calling thread or, with loop_thread_start(), for one of
  * its own.  Error: IO. */
 Loop *loop_new(const char *name, GError **error);
-/* Nothing watched, armed or posted is left, and no other thread is still in
- * loop_post() or loop_stop() for @loop: join all threads first, then free. */
+/* Nothing watched, armed or posted is left, and nobody will post any more;
+ * waits for threads that are still about to return from loop_post(). */
 void loop_free(Loop *loop);
 /* Run until loop_stop(), and then what is ready or posted by then. */
 void loop_run(Loop *loop);
