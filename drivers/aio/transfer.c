@@ -88,18 +88,27 @@ aio_rest_next(AioRest *rest)
     return &rest->part;
 }
 
+/* What a step gave, seen from rest->start.  One that did not even repeat what
+ * was done before says nothing: as good as interrupted. */
+static int64_t
+aio_rest_judge(const AioRest *rest, int64_t ret)
+{
+    if (ret >= 0 && rest->start + (uint64_t)ret < rest->done) {
+        return -EINTR;
+    }
+    return ret;
+}
+
 /* @n bytes were moved from rest->start on.  Is that any further? */
 static bool
 aio_rest_advance(AioRest *rest, int64_t n)
 {
     uint64_t done = rest->start + (uint64_t)n;
+    bool further = done > rest->done;
 
     ash_assert(done <= rest->iov->bytes);
-    if (done <= rest->done) {
-        return false;
-    }
     rest->done = done;
-    return true;
+    return further;
 }
 
 static AioRest
@@ -123,6 +132,7 @@ aio_file_co_read(AioFile *file, uint64_t offset, const IoVec *iov,
         const IoVec *part = aio_rest_next(&rest);
 
         n = file->engine->ops->co_readv(file, offset + rest.start, part);
+        n = aio_rest_judge(&rest, n);
         if (aio_co_again(&again, &n)) {
             continue;
         }
@@ -154,6 +164,7 @@ aio_file_co_write(AioFile *file, uint64_t offset, const IoVec *iov,
 
         n = file->engine->ops->co_writev(file, offset + rest.start, part,
                                          flags);
+        n = aio_rest_judge(&rest, n);
         if (aio_co_again(&again, &n)) {
             continue;
         }

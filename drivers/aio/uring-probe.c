@@ -18,6 +18,7 @@
 #include <liburing.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/bits.h"
@@ -63,6 +64,16 @@ probe_set_error(GError **error, const char *what, int err)
 
 /* ---- making a ring ---- */
 
+/* Two calls that liburing 2.3 declares and does not export. */
+static int
+uring_register(struct io_uring *ring, unsigned opcode, const void *arg,
+               unsigned n)
+{
+    long ret = syscall(SYS_io_uring_register, ring->ring_fd, opcode, arg, n);
+
+    return ret < 0 ? -errno : 0;
+}
+
 static int
 uring_restrict(struct io_uring *ring, const AioUringTraits *traits)
 {
@@ -81,7 +92,7 @@ uring_restrict(struct io_uring *ring, const AioUringTraits *traits)
     };
     unsigned n = ASH_N_ELEMENTS(list) - (traits->fallocate ? 0 : 1);
 
-    return io_uring_register_restrictions(ring, list, n);
+    return uring_register(ring, IORING_REGISTER_RESTRICTIONS, list, n);
 }
 
 /* A table of empty slots, as many as RLIMIT_NOFILE lets us. */
@@ -132,13 +143,10 @@ aio_uring_setup(struct io_uring *ring, unsigned n_entries,
 int
 aio_uring_enable(struct io_uring *ring, const AioUringTraits *traits)
 {
-    int ret;
-
     if ((traits->setup_flags & IORING_SETUP_R_DISABLED) == 0) {
         return 0;
     }
-    ret = io_uring_enable_rings(ring);
-    return ret < 0 ? ret : 0;
+    return uring_register(ring, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
 }
 
 /* ---- trying ---- */

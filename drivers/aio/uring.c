@@ -26,6 +26,7 @@
 #include <fcntl.h>
 #include <liburing.h>
 
+#include "base/assert.h"
 #include "coro/co-lock.h"
 #include "drivers/aio/engine-priv.h"
 #include "drivers/aio/posix-io.h"
