@@ -67,7 +67,8 @@ struct BlkDriver {
 
     /* ---- I/O path: 0 or -errno, never short.  Ranges are non-empty, inside
      * the size (rounded up to request_align), aligned to request_align and at
-     * most max_transfer; iov->bytes == range.bytes. ---- */
+     * most max_transfer; iov->bytes == range.bytes.  Writes and zero writes
+     * may pass the end when a parent has BLK_PERM_RESIZE. ---- */
 
     int coroutine_fn (*co_read)(BlkNode *node, BlkRange range,
                                 const IoVec *iov,
@@ -86,7 +87,8 @@ struct BlkDriver {
     /* ... and the disk.  NULL: nothing of its own; the children follow */
     int coroutine_fn (*co_flush_disk)(BlkNode *node);
     /* The state at range.offset; ret->bytes aligned, may pass the range.
-     * Only for this layer.  NULL: all data */
+     * Only for this layer.  NULL: all data; of a filter, what its child
+     * says */
     int coroutine_fn (*co_status)(BlkNode *node, BlkRange range,
                                   BlkExtent *ret);
     /* Which plain file range holds exactly this data, in memory already.
@@ -101,6 +103,17 @@ struct BlkDriver {
      * the primary child is told. */
     void coroutine_fn (*co_debug_event)(BlkNode *node, const char *event);
 };
+
+/* ---- work that a driver starts by itself ---- */
+
+/**
+ * blk_node_co_work_begin() - count what no request asked for (a timer that
+ * writes metadata back) as in flight on the node; waits while it is drained.
+ *
+ * No request may wait for work that has not begun, or a drain never ends.
+ */
+void coroutine_fn blk_node_co_work_begin(BlkNode *node);
+void blk_node_work_end(BlkNode *node);
 
 /* ---- what a driver may ask of its node ---- */
 

@@ -80,7 +80,8 @@ const BlkDriver *blk_node_driver(const BlkNode *node);
 
 /* ---- debugging ---- */
 
-/* Wait until nothing is in flight below @node; nests with end. */
+/* Stop everything above @node, and wait until nothing is in flight there, on
+ * it or, on its behalf, below; see inflight.h.  Nests with end. */
 void coroutine_fn blk_node_co_drain_begin(BlkNode *node);
 void blk_node_drain_end(BlkNode *node);
 /* The file of @node lost data: undo blk_node_fail() (operator's word). */

@@ -26,13 +26,13 @@ blk_inflight_wake(BlkNode *node)
     co_queue_wake_all(&node->drained);
 }
 
-static void
+void
 blk_inflight_stop_blk(Blk *blk)
 {
     blk->quiesce++;
 }
 
-static void
+void
 blk_inflight_go_blk(Blk *blk)
 {
     ash_assert(blk->quiesce > 0);
@@ -161,14 +161,39 @@ blk_node_drain_end(BlkNode *node)
     blk_inflight_resume(node);
 }
 
+/* D2 for the root of @blk. */
+static void
+blk_inflight_sync_root(Blk *blk)
+{
+    BlkEdge *root = blk->root;
+    bool drains = blk->n_drains > 0;
+
+    if (!root || root->drains_child == drains) {
+        return;
+    }
+    root->drains_child = drains;
+    if (drains) {
+        blk_inflight_quiesce(root->child);
+    } else {
+        blk_inflight_resume(root->child);
+    }
+}
+
+void coroutine_fn
+blk_inflight_co_root_set(Blk *blk)
+{
+    blk_inflight_sync_root(blk);
+    if (blk->n_drains > 0) {
+        blk_inflight_co_settle(blk->root->child);
+    }
+}
+
 void coroutine_fn
 blk_inflight_co_drain_blk(Blk *blk)
 {
+    blk->n_drains++;
     blk_inflight_stop_blk(blk);
-    if (blk->n_drains++ == 0 && blk->root) {
-        blk->root->drains_child = true;
-        blk_inflight_quiesce(blk->root->child);
-    }
+    blk_inflight_sync_root(blk);
     if (blk->root) {
         blk_inflight_co_settle(blk->root->child);
     } else {
@@ -180,10 +205,8 @@ void
 blk_inflight_resume_blk(Blk *blk)
 {
     ash_assert(blk->n_drains > 0);
-    if (--blk->n_drains == 0 && blk->root) {
-        blk->root->drains_child = false;
-        blk_inflight_resume(blk->root->child);
-    }
+    blk->n_drains--;
+    blk_inflight_sync_root(blk);
     blk_inflight_go_blk(blk);
 }
 

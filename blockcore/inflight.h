@@ -40,10 +40,17 @@ blk_inflight_end(BlkNode *node)
     }
 }
 
+/* Stop and resume requests of @blk alone.  Nests. */
+void blk_inflight_stop_blk(Blk *blk);
+void blk_inflight_go_blk(Blk *blk);
+
 /* Hooks of edge.c: @edge was linked to its child / is about to leave it.  Both
  * ends and edge->child are set. */
 void blk_inflight_edge_attached(BlkEdge *edge);
 void blk_inflight_edge_detaching(BlkEdge *edge);
+
+/* blk->root was set: bring both ends in line with the Blk's drains. */
+void coroutine_fn blk_inflight_co_root_set(Blk *blk);
 
 /* The Blk's own drains; see blk_co_drain_begin(). */
 void coroutine_fn blk_inflight_co_drain_blk(Blk *blk);

@@ -461,6 +461,21 @@ blk_node_co_read(BlkNode *node, BlkRange range, const IoVec *iov,
     return ret;
 }
 
+int
+blk_node_map_file(BlkNode *node, BlkRange range, BlkFileRange *ret)
+{
+    int err;
+
+    if (node->n_serialising > 0) {
+        return -ENOTSUP;
+    }
+    err = blk_driver_map_file(node, range, ret);
+    if (err == 0) {
+        blk_stats_count(&node->stats.op[BLK_OP_READ], range.bytes, 0);
+    }
+    return err;
+}
+
 int coroutine_fn
 blk_align_co_write(BlkNode *node, BlkRange range, const IoVec *iov,
                    BlkReqFlags flags)

@@ -51,6 +51,10 @@ int coroutine_fn blk_node_co_read(BlkNode *node, BlkRange range,
 int coroutine_fn blk_node_co_write(BlkNode *node, BlkRange range,
                                    const IoVec *iov, BlkReqFlags flags);
 
+/* The file range behind a read of @range (not empty, inside the size), which
+ * it then is.  Error: -ENOTSUP, also while a request serialises. */
+int blk_node_map_file(BlkNode *node, BlkRange range, BlkFileRange *ret);
+
 /* ---- for io-fallback.c ---- */
 
 /* As blk_node_co_write(), without in-flight count, zero detection, statistics

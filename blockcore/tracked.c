@@ -50,6 +50,10 @@ blk_tracked_co_wait(BlkTracked *req)
     BlkTracked *other;
 
     while ((other = blk_tracked_find_conflict(req)) != NULL) {
+        if (!other->has_waiters) {
+            other->has_waiters = true;
+            co_queue_init(&other->waiters);
+        }
         req->waiting_for = other;
         co_queue_co_wait(&other->waiters);
         req->waiting_for = NULL;

@@ -35,9 +35,10 @@ typedef struct BlkTracked {
     /* Not NULL: waits.  Only compared with NULL: between the end of the other
      * request and our waking it points to what is gone. */
     const struct BlkTracked *waiting_for;
-    CoQueue waiters;
     bool serialising;
-    bool no_wait; /* a read that passes those who serialise */
+    bool no_wait;     /* a read that passes those who serialise */
+    bool has_waiters; /* else @waiters is not even initialised */
+    CoQueue waiters;
 } BlkTracked;
 
 static inline void
@@ -49,7 +50,7 @@ blk_tracked_begin(BlkTracked *req, BlkNode *node, BlkRange range)
     req->waiting_for = NULL;
     req->serialising = false;
     req->no_wait = false;
-    co_queue_init(&req->waiters);
+    req->has_waiters = false;
     ash_list_append(&node->tracked, &req->link);
 }
 
@@ -85,7 +86,7 @@ blk_tracked_end(BlkTracked *req)
     if (ash_unlikely(req->serialising)) {
         req->node->n_serialising--;
     }
-    if (ash_unlikely(!co_queue_is_empty(&req->waiters))) {
+    if (ash_unlikely(req->has_waiters)) {
         co_queue_wake_all(&req->waiters);
     }
 }
