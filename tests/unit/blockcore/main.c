@@ -1,0 +1,32 @@
+/*
+ * tests/unit/blockcore/main.c - the unit tests of blockcore.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
+#include "tests/unit/blockcore/test-blockcore.h"
+
+#include <glib.h>
+
+#include "coro/loop.h"
+
+void
+test_run(CoroFn *fn, void *arg)
+{
+    g_autoptr(GError) error = NULL;
+    Loop *loop = loop_new("test", &error);
+
+    g_assert_no_error(error);
+    loop_run_coroutine(loop, fn, arg);
+    loop_free(loop);
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    test_graph_add();
+    test_options_add();
+    test_perm_add();
+    test_tran_add();
+    return g_test_run();
+}
