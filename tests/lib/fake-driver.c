@@ -471,7 +471,6 @@ fake_disk_new(FakeKind kind, const char *name, uint64_t size)
     d->size = size;
     d->limits.request_align = 1;
     d->limits.mem_align = 1;
-    d->log_mask = FAKE_ALL_IO;
     co_queue_init(&d->held);
     if (kind == FAKE_FILTER) {
         d->driver.kind = BLK_FILTER;
@@ -500,6 +499,9 @@ fake_disk_free(FakeDisk *d)
     g_free((char *)(uintptr_t)d->driver.name);
     g_free(d->mem);
     g_free(d->blocks);
+    if (d->owns_log) {
+        g_string_free(d->log, TRUE);
+    }
     g_free(d);
 }
 
@@ -579,7 +581,42 @@ fake_blk_co_free(Blk *blk)
     blk_free(blk);
 }
 
+void coroutine_fn
+fake_setup_co_open(FakeSetup *setup, FakeDisk *disk, const char *options)
+{
+    setup->disk = disk;
+    setup->fg = fake_graph_new(&disk, 1);
+    setup->node = fake_graph_co_open(setup->fg, disk, options);
+    setup->blk = fake_blk_co_new(setup->node);
+}
+
+void coroutine_fn
+fake_setup_co_done(FakeSetup *setup)
+{
+    fake_blk_co_free(setup->blk);
+    fake_graph_co_free(setup->fg);
+}
+
 /* ---- looking and steering ---- */
+
+void
+fake_disk_start_log(FakeDisk *d, unsigned calls)
+{
+    if (!d->log) {
+        d->log = g_string_new(NULL);
+        d->owns_log = true;
+    }
+    d->log_mask = calls;
+    g_string_truncate(d->log, 0);
+}
+
+void
+fake_disk_share_log(FakeDisk *d, const FakeDisk *other)
+{
+    g_assert_null(d->log);
+    d->log = other->log;
+    d->log_mask = other->log_mask;
+}
 
 const char *
 fake_disk_take_log(FakeDisk *d)

@@ -71,7 +71,8 @@ typedef struct FakeDisk {
     uint64_t mem_bytes;
     uint8_t *blocks;  /* FakeBlock, one per limits.request_align */
 
-    GString *log;     /* NULL: none; may be shared */
+    GString *log; /* NULL: none */
+    bool owns_log;
     unsigned log_mask;
     unsigned n_calls[9]; /* by log2 of FakeCall */
 
@@ -124,6 +125,22 @@ void coroutine_fn fake_graph_co_free(FakeGraph *fg);
 Blk *coroutine_fn fake_blk_co_new(BlkNode *node);
 void coroutine_fn fake_blk_co_free(Blk *blk);
 
+/* One disk in a graph of its own, and a Blk on it. */
+typedef struct FakeSetup {
+    FakeGraph *fg;
+    FakeDisk *disk;
+    BlkNode *node;
+    Blk *blk;
+} FakeSetup;
+void coroutine_fn fake_setup_co_open(FakeSetup *setup, FakeDisk *disk,
+                                     const char *options);
+/* Frees the disk and its log too. */
+void coroutine_fn fake_setup_co_done(FakeSetup *setup);
+
+/* Write down calls of these kinds from now on. */
+void fake_disk_start_log(FakeDisk *disk, unsigned calls);
+/* What @disk logs goes to @other's log, which has begun. */
+void fake_disk_share_log(FakeDisk *disk, const FakeDisk *other);
 /* The log so far, without the last blank; it is empty afterwards.  Valid until
  * the next call. */
 const char *fake_disk_take_log(FakeDisk *disk);
