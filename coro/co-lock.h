@@ -39,10 +39,11 @@ void co_mutex_init(CoMutex *m);
 void coroutine_fn co_mutex_co_lock(CoMutex *m);
 void co_mutex_unlock(CoMutex *m);
 
-/* Many readers or one writer; a waiting writer stops later readers. */
+/* Many readers or one writer, in the order of their coming: a waiting writer
+ * stops later readers, readers that wait behind it go before a later writer.
+ * So a reader must not lock again what it holds. */
 typedef struct CoRwlock {
-    CoQueue readers;
-    CoQueue writers;
+    CoQueue queue; /* of both; only a writer stands first */
     unsigned n_readers;
     bool writer;
 } CoRwlock;

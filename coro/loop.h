@@ -60,6 +60,7 @@ void loop_defer_cancel(LoopDefer *defer);
 typedef struct LoopTimer {
     Loop *loop;
     uint64_t deadline_ns;
+    uint64_t number;   /* timers of one deadline fire in the order of arming */
     size_t heap_index; /* 1 + place in the heap, 0: not armed */
     void (*fn)(struct LoopTimer *timer);
 } LoopTimer;
