@@ -1,9 +1,11 @@
 /*
- * tests/lib/sim-crash.c - what becomes durable, what is lost; see
- * tests/lib/sim-store.h and sim-store-priv.h.
+ * tests/lib/sim-crash.c - see tests/lib/sim-crash.h and, for the data
+ * structure, sim-store-priv.h.
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
+#include "tests/lib/sim-crash.h"
+
 #include <string.h>
 
 #include "base/assert.h"
@@ -73,6 +75,55 @@ sim_page_flush(SimStore *store, SimPage *page, uint64_t mark, uint64_t op)
     sim_page_fold(page, k);
 }
 
+/* ---- completion ---- */
+
+void
+sim_store_complete(SimStore *store, uint64_t op, uint64_t offset,
+                   uint64_t bytes)
+{
+    uint64_t done = ++store->clock;
+    SimPage *page = sim_page_first(store, offset / SIM_PAGE);
+
+    while (page && page->index * SIM_PAGE < offset + bytes) {
+        ash_list_foreach(link, &page->records) {
+            SimRecord *r = ash_container_of(link, SimRecord, link);
+
+            if (r->op == op) {
+                r->done = done;
+            }
+        }
+        page = sim_page_first(store, page->index + 1);
+    }
+    for (unsigned i = 0; i < store->sizes->len; i++) {
+        SimSize *size = &g_array_index(store->sizes, SimSize, i);
+
+        if (size->op == op) {
+            size->done = done;
+        }
+    }
+}
+
+void
+sim_store_complete_all(SimStore *store)
+{
+    uint64_t done = ++store->clock;
+
+    ash_list_foreach(dirty, &store->dirty) {
+        SimPage *page = ash_container_of(dirty, SimPage, dirty_link);
+
+        ash_list_foreach(link, &page->records) {
+            SimRecord *r = ash_container_of(link, SimRecord, link);
+
+            r->done = r->done ? r->done : done;
+        }
+    }
+    for (unsigned i = 0; i < store->sizes->len; i++) {
+        SimSize *size = &g_array_index(store->sizes, SimSize, i);
+
+        size->done = size->done ? size->done : done;
+    }
+}
+
 /* ---- durability ---- */
 
 uint64_t
@@ -102,8 +153,8 @@ void
 sim_store_flush(SimStore *store, uint64_t mark)
 {
     ash_list_foreach_safe(link, next, &store->dirty) {
-        sim_page_flush(store, ash_container_of(link, SimPage, dirty_link),
-                       mark, 0);
+        sim_page_flush(store, ash_container_of(link, SimPage, dirty_link), mark,
+                       0);
     }
     sim_store_flush_size(store, mark, 0);
 }
@@ -229,8 +280,8 @@ sim_page_crash(SimStore *store, SimPage *page, SimCut cut, SimRng *rng,
     }
     for (unsigned s = 0; s < SIM_SECTORS; s++) {
         k[s] = store->model == SIM_DIRECT ? sim_cut_draw(cut, n, rng)
-               : s < torn_at       ? new
-                                   : old;
+               : s < torn_at              ? new
+                                          : old;
         torn |= k[s] != k[0];
         sum += k[s];
     }
@@ -282,8 +333,8 @@ sim_store_crash(SimStore *store, SimRng *rng, SimCrash *stats)
 
     while (!ash_list_is_empty(&store->dirty)) {
         sim_page_crash(store,
-                       ash_list_first(&store->dirty, SimPage, dirty_link),
-                       cut, rng, stats);
+                       ash_list_first(&store->dirty, SimPage, dirty_link), cut,
+                       rng, stats);
     }
     if (k > 0) {
         size = g_array_index(store->sizes, SimSize, k - 1).size;

@@ -109,6 +109,8 @@ const SimRule *sim_fault_find(SimDisk *disk, unsigned op, const char *file,
                               uint64_t offset, uint64_t bytes);
 /* Could any rule apply?  Counts nothing. */
 bool sim_fault_is_possible(SimDisk *disk, unsigned op);
+/* 0; -EINTR or -EAGAIN: the operation has to be tried again. */
+int sim_retry(SimDisk *disk);
 /* Wait for sim_disk_release(). */
 void coroutine_fn sim_fault_co_hang(SimDisk *disk, const char *name);
 /* Pages of @inode are lost, with @err for the next flush of each fd. */

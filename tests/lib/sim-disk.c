@@ -174,8 +174,7 @@ sim_disk_power_cut(SimDisk *disk)
         sim_store_crash(inode->store, &disk->rng, &disk->stats.crash);
     }
     sim_trace(disk->world, "disk-cut", disk->stats.crash.n_pages,
-              disk->stats.crash.n_pages_lost,
-              disk->stats.crash.n_pages_torn);
+              disk->stats.crash.n_pages_lost, disk->stats.crash.n_pages_torn);
     sim_disk_release(disk);
 }
 

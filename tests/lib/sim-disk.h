@@ -24,20 +24,20 @@
 #include <stdint.h>
 
 #include "drivers/aio/engine.h"
+#include "tests/lib/sim-crash.h"
 #include "tests/lib/sim-loop.h"
-#include "tests/lib/sim-store.h"
 
 typedef struct SimDisk SimDisk;
 
 typedef struct SimDiskConfig {
     SimModel model;
-    bool old_back;        /* failed write-back: old data is visible again */
-    bool report_once;     /* and is told to one fd, not to each */
+    bool old_back;    /* failed write-back: old data is visible again */
+    bool report_once; /* and is told to one fd, not to each */
     uint64_t delay_min_ns;
     uint64_t delay_max_ns;
     uint64_t quota_pages;     /* 0: none; then -ENOSPC */
     unsigned short_permille;  /* short transfers */
-    unsigned retry_permille;  /* -EINTR, -EAGAIN */
+    unsigned retry_permille;  /* -EINTR, -EAGAIN, of any operation */
     unsigned refuse_permille; /* try_*: -EAGAIN */
 } SimDiskConfig;
 
@@ -58,9 +58,9 @@ typedef enum {
 #define SIM_N_OPS 9
 
 typedef enum {
-    SIM_FAULT_ERROR,     /* fails; a part of a write may have happened */
-    SIM_FAULT_DELAY,     /* takes delay_ns longer */
-    SIM_FAULT_HANG,      /* does not end before sim_disk_release() */
+    SIM_FAULT_ERROR, /* fails; a part of a write may have happened */
+    SIM_FAULT_DELAY, /* takes delay_ns longer */
+    SIM_FAULT_HANG,  /* does not end before sim_disk_release() */
     /* what no healthy host does: planted, to see whether it is noticed */
     SIM_FAULT_DROP,      /* says success and does nothing */
     SIM_FAULT_MISDIRECT, /* a write goes to the next sector */
@@ -70,25 +70,25 @@ typedef enum {
 
 typedef struct SimRule {
     SimFaultKind kind;
-    unsigned ops;       /* SIM_OP_* */
-    const char *file;   /* borrowed; NULL: any */
-    uint64_t offset;    /* with bytes > 0: only what touches this range */
+    unsigned ops;     /* SIM_OP_* */
+    const char *file; /* borrowed; NULL: any */
+    uint64_t offset;  /* with bytes > 0: only what touches this range */
     uint64_t bytes;
-    unsigned nth;       /* fires from the nth match on; 0 and 1: the first */
-    unsigned permille;  /* and then with this probability; 0: always */
+    unsigned nth;      /* fires from the nth match on; 0 and 1: the first */
+    unsigned permille; /* and then with this probability; 0: always */
     bool once;
-    int err;            /* positive errno */
+    int err; /* positive errno */
     uint64_t delay_ns;
 } SimRule;
 
 typedef struct SimDiskStats {
-    uint64_t n_ops[SIM_N_OPS];      /* by bit number */
+    uint64_t n_ops[SIM_N_OPS]; /* by bit number */
     uint64_t n_faults[SIM_N_FAULTS];
     uint64_t n_short;
     uint64_t n_retry;
     uint64_t n_refused;
     uint64_t n_enospc;
-    uint64_t n_pages_lost;          /* by failed write-back */
+    uint64_t n_pages_lost; /* by failed write-back */
     uint64_t n_power_cuts;
     uint64_t n_kills;
     SimCrash crash;
@@ -107,8 +107,8 @@ AioEngine *sim_disk_engine_new(SimDisk *disk, Loop *loop, unsigned pid);
 /* A new file of this size, all hole, durable. */
 void sim_disk_create(SimDisk *disk, const char *name, uint64_t size);
 /* The visible contents; zeros past the end. */
-void sim_disk_peek(SimDisk *disk, const char *name, uint64_t offset,
-                   void *buf, size_t bytes);
+void sim_disk_peek(SimDisk *disk, const char *name, uint64_t offset, void *buf,
+                   size_t bytes);
 /* UINT64_MAX: there is no such file. */
 uint64_t sim_disk_size(SimDisk *disk, const char *name);
 

@@ -14,8 +14,8 @@
 #include "tests/lib/sim-engine-priv.h"
 
 static const char *const sim_op_names[SIM_N_OPS] = {
-    "open", "stat", "truncate", "space", "seek",
-    "read", "write", "flush", "writeback",
+    "open", "stat",  "truncate", "space",     "seek",
+    "read", "write", "flush",    "writeback",
 };
 
 static SimEngine *
@@ -50,6 +50,7 @@ sim_io_co_begin(SimIo *io, AioFile *f, SimOp op, uint64_t offset,
 {
     const SimRule *rule;
     uint64_t ns, before;
+    int ret;
 
     io->file = sim_file(f);
     io->disk = sim_file_engine(io->file)->disk;
@@ -81,7 +82,8 @@ sim_io_co_begin(SimIo *io, AioFile *f, SimOp op, uint64_t offset,
     }
     sim_io_co_wait(io, before);
     io->delay_ns = ns - before;
-    return sim_io_check(io);
+    ret = sim_io_check(io);
+    return ret < 0 || io->faulty ? ret : sim_retry(io->disk);
 }
 
 int64_t coroutine_fn
@@ -144,8 +146,7 @@ sim_engine_co_open(AioEngine *base, const char *path, int open_flags,
 {
     SimEngine *engine = sim_engine(base);
     SimDisk *disk = engine->disk;
-    const SimRule *rule =
-        sim_fault_find(disk, SIM_OP_OPEN, path, 0, 0);
+    const SimRule *rule = sim_fault_find(disk, SIM_OP_OPEN, path, 0, 0);
     int err = rule && rule->kind == SIM_FAULT_ERROR ? rule->err : 0;
     SimInode *inode = NULL;
     SimFile *file;
@@ -153,9 +154,9 @@ sim_engine_co_open(AioEngine *base, const char *path, int open_flags,
 
     (void)mode;
     disk->stats.n_ops[0]++;
-    sim_co_delay(disk->world, sim_rng_skewed(&disk->rng,
-                                             disk->config.delay_min_ns,
-                                             disk->config.delay_max_ns));
+    sim_co_delay(disk->world,
+                 sim_rng_skewed(&disk->rng, disk->config.delay_min_ns,
+                                disk->config.delay_max_ns));
     if (engine->fate != SIM_ALIVE) {
         return -EIO;
     }
@@ -188,8 +189,9 @@ sim_engine_co_close(AioFile *f)
 
     sim_co_delay(disk->world, sim_rng_skewed(&disk->rng, 0, SIM_MS));
     sim_trace(disk->world, "disk-close", file->inode->ino, 0, 0);
-    /* Whoever closes a file waits for its I/O first. */
-    ash_assert(file->in_flight == 0);
+    while (file->in_flight > 0) {
+        sim_co_delay(disk->world, SIM_MS);
+    }
     sim_file_drop_locks(file);
     ash_list_remove(&file->link);
     g_free(f->path);
@@ -258,13 +260,14 @@ sim_space_apply(SimIo *io, AioSpaceOp what, uint64_t *op)
         return -EOPNOTSUPP;
     }
     if (sim_io_has(io, SIM_FAULT_ERROR)) {
-        bytes = sim_rng_below(&io->disk->rng, bytes / SIM_SECTOR + 1) *
-                SIM_SECTOR;
+        bytes =
+            sim_rng_below(&io->disk->rng, bytes / SIM_SECTOR + 1) * SIM_SECTOR;
         end = io->offset + bytes;
     }
     if (what != AIO_SPACE_PUNCH && quota &&
         sim_disk_n_allocated(io->disk) +
-                sim_store_n_missing(store, io->offset, bytes) > quota) {
+                sim_store_n_missing(store, io->offset, bytes) >
+            quota) {
         io->disk->stats.n_enospc++;
         return -ENOSPC;
     }
@@ -357,7 +360,8 @@ sim_engine_lock(AioFile *f, uint64_t offset, uint64_t bytes, short type,
 {
     SimFile *file = sim_file(f);
     GArray *locks = file->inode->locks;
-    SimLock lock = { .owner = file, .start = offset,
+    SimLock lock = { .owner = file,
+                     .start = offset,
                      .end = bytes ? offset + bytes : UINT64_MAX,
                      .type = type };
     int r = sim_file_engine(file)->fate == SIM_ALIVE ? 0 : -EIO;
@@ -389,8 +393,7 @@ sim_engine_free(AioEngine *base)
     SimEngine *engine = sim_engine(base);
 
     ash_list_foreach(link, &engine->disk->files) {
-        ash_assert(ash_container_of(link, SimFile, link)->base.engine !=
-                   base);
+        ash_assert(ash_container_of(link, SimFile, link)->base.engine != base);
     }
     ash_list_remove(&engine->link);
     g_free(engine);

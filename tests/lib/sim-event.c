@@ -27,8 +27,9 @@ sim_trace(SimWorld *w, const char *what, uint64_t a, uint64_t b, uint64_t c)
     h = sim_mix64(h) ^ b;
     w->hash = sim_mix64(h) ^ c;
     if (ash_unlikely(w->trace)) {
-        fprintf(stderr, "%12.3f us  %-14s %#" PRIx64 " %#" PRIx64 " %#"
-                PRIx64 "\n", (double)w->now_ns / 1000.0, what, a, b, c);
+        fprintf(stderr,
+                "%12.3f us  %-14s %#" PRIx64 " %#" PRIx64 " %#" PRIx64 "\n",
+                (double)w->now_ns / 1000.0, what, a, b, c);
     }
 }
 
@@ -140,8 +141,8 @@ sim_event_stop(SimEvent *event)
 /* ---- waits ---- */
 
 void
-sim_wait_begin(SimWorld *w, SimWait *wait, const char *what,
-               const char *object, uint64_t a, uint64_t b)
+sim_wait_begin(SimWorld *w, SimWait *wait, const char *what, const char *object,
+               uint64_t a, uint64_t b)
 {
     wait->what = what;
     wait->object = object;

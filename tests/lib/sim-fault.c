@@ -4,6 +4,7 @@
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
+#include <errno.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -48,8 +49,7 @@ sim_fault_find(SimDisk *disk, unsigned op, const char *file, uint64_t offset,
         SimRuleState *state = &g_array_index(disk->rules, SimRuleState, i);
         const SimRule *rule = &state->rule;
 
-        if (state->spent ||
-            !sim_rule_matches(rule, op, file, offset, bytes)) {
+        if (state->spent || !sim_rule_matches(rule, op, file, offset, bytes)) {
             continue;
         }
         state->n_matches++;
@@ -77,6 +77,16 @@ sim_fault_is_possible(SimDisk *disk, unsigned op)
         }
     }
     return false;
+}
+
+int
+sim_retry(SimDisk *disk)
+{
+    if (!sim_rng_chance(&disk->rng, disk->config.retry_permille)) {
+        return 0;
+    }
+    disk->stats.n_retry++;
+    return sim_rng_chance(&disk->rng, 500) ? -EINTR : -EAGAIN;
 }
 
 /* ---- hangs ---- */
@@ -132,9 +142,8 @@ sim_fault_lose(SimDisk *disk, SimInode *inode, int err)
 {
     SimLoss loss = { .disk = disk, .name = inode->name };
 
-    disk->stats.n_pages_lost +=
-        sim_store_lose(inode->store, &disk->rng, disk->config.old_back,
-                       sim_loss_page, &loss);
+    disk->stats.n_pages_lost += sim_store_lose(
+        inode->store, &disk->rng, disk->config.old_back, sim_loss_page, &loss);
     inode->errseq++;
     inode->wb_error = err;
 }

@@ -372,8 +372,7 @@ sim_world_describe(SimWorld *w)
 
     coro_get_stats(&stats);
     g_string_append_printf(text, "at %.6f s: %u coroutines, %u events\n",
-                           (double)w->now_ns / 1e9, stats.n_live,
-                           w->heap->len);
+                           (double)w->now_ns / 1e9, stats.n_live, w->heap->len);
     for (unsigned i = 0; i < w->n_loops; i++) {
         g_string_append_printf(text, "  loop %s: %zu ready\n",
                                loop_name(&w->loops[i]->loop),
@@ -388,9 +387,9 @@ sim_world_describe(SimWorld *w)
     ash_list_foreach(link, &w->waits) {
         SimWait *wait = ash_container_of(link, SimWait, link);
 
-        g_string_append_printf(text, "  waiting: %s %s %#" PRIx64 " %#" PRIx64
-                               "\n", wait->object, wait->what, wait->a,
-                               wait->b);
+        g_string_append_printf(text,
+                               "  waiting: %s %s %#" PRIx64 " %#" PRIx64 "\n",
+                               wait->object, wait->what, wait->a, wait->b);
     }
     return g_string_free(text, FALSE);
 }

@@ -60,7 +60,7 @@ typedef enum {
 
 /**
  * sim_world_run() - let the world go on.
- * @until:       NULL: run until nothing is left; asked after each step
+ * @until, @arg: asked after each step; NULL: run until nothing is left
  * @limit_ns:    how much virtual time at most
  *
  * On anything but DONE sim_world_describe() says who is waiting.

@@ -87,8 +87,7 @@ sim_endpoint_co_wait(SimEndpoint *end, ChanEvent event, uint64_t timeout_ns)
         loop_timer_start(&wait.timer, timeout_ns);
     }
     if (sim_endpoint_is_ready(end, event)) {
-        sim_event_start(&wait.nudge,
-                        sim_rng_skewed(&net->rng, 0, 10 * SIM_US));
+        sim_event_start(&wait.nudge, sim_rng_skewed(&net->rng, 0, 10 * SIM_US));
     }
     sim_wait_begin(net->world, &wait.wait,
                    event == CHAN_READ ? "readable" : "writable",
@@ -136,8 +135,8 @@ sim_endpoint_close(SimEndpoint *end)
     ash_assert(!end->reader && !end->writer);
     if (!end->closed) {
         end->closed = true;
-        sim_pipe_end(sim_pipe_out(end), in->arrived > in->read
-                                            ? SIM_END_RST : SIM_END_FIN);
+        sim_pipe_end(sim_pipe_out(end),
+                     in->arrived > in->read ? SIM_END_RST : SIM_END_FIN);
     }
     sim_conn_unref(end->conn);
 }
@@ -232,8 +231,8 @@ sim_peer_co_send(SimPeer *peer, const void *buf, size_t bytes,
 
     while (v.iov_len > 0) {
         SimEndpoint *end = peer->end;
-        ptrdiff_t n = end->shut ? -ECONNRESET
-                                : sim_pipe_send(sim_pipe_out(end), &v, 1);
+        ptrdiff_t n =
+            end->shut ? -ECONNRESET : sim_pipe_send(sim_pipe_out(end), &v, 1);
 
         if (n == -EAGAIN) {
             int r = sim_endpoint_co_wait(end, CHAN_WRITE, timeout_ns);
@@ -256,8 +255,8 @@ sim_peer_co_recv(SimPeer *peer, void *buf, size_t bytes, uint64_t timeout_ns)
 
     while (v.iov_len > 0) {
         SimEndpoint *end = peer->end;
-        ptrdiff_t n = end->shut ? -ECONNRESET
-                                : sim_pipe_recv(sim_pipe_in(end), &v, 1);
+        ptrdiff_t n =
+            end->shut ? -ECONNRESET : sim_pipe_recv(sim_pipe_in(end), &v, 1);
 
         if (n == 0) {
             return v.iov_len == bytes ? -ENODATA : -EPIPE;

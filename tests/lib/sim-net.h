@@ -46,7 +46,7 @@ typedef enum {
 
 typedef struct SimNetStats {
     uint64_t n_connections;
-    uint64_t n_bytes[2];    /* by direction */
+    uint64_t n_bytes[2]; /* by direction */
     uint64_t n_segments;
     uint64_t n_ends[SIM_N_ENDS]; /* cuts and closes by SimEnd */
 } SimNetStats;
@@ -58,6 +58,7 @@ const SimNetStats *sim_net_stats(const SimNet *net);
 
 /**
  * sim_net_connect() - a new connection.
+ * @name:        for messages
  * @client_loop: where the client's end is used
  * @ret_server:  the server's end, on no loop yet; owned by the caller
  */
@@ -72,8 +73,8 @@ void sim_net_cut_servers(SimNet *net);
 /* ---- the client's end; all on its loop ---- */
 
 /* All of it, or -EPIPE, -ECONNRESET, -ETIMEDOUT (nothing moved for so long). */
-int coroutine_fn sim_peer_co_send(SimPeer *peer, const void *buf,
-                                  size_t bytes, uint64_t timeout_ns);
+int coroutine_fn sim_peer_co_send(SimPeer *peer, const void *buf, size_t bytes,
+                                  uint64_t timeout_ns);
 /* All of it: 0.  -ENODATA: the stream ended before the first byte; -EPIPE: it
  * ended later; -ECONNRESET; -ETIMEDOUT. */
 int coroutine_fn sim_peer_co_recv(SimPeer *peer, void *buf, size_t bytes,

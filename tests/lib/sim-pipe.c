@@ -56,8 +56,9 @@ sim_pipe_add_segment(SimPipe *pipe, SimSegmentKind kind, uint64_t end)
     uint64_t last = 0;
 
     if (pipe->segments->len > 0) {
-        last = g_array_index(pipe->segments, SimSegment,
-                             pipe->segments->len - 1).at_ns;
+        last =
+            g_array_index(pipe->segments, SimSegment, pipe->segments->len - 1)
+                .at_ns;
     }
     seg.at_ns = ash_max(last, now + sim_pipe_latency(pipe));
     g_array_append_val(pipe->segments, seg);
@@ -107,8 +108,7 @@ sim_pipe_arrive_cb(SimEvent *event)
     SimEndpoint *reader = sim_pipe_reader(pipe);
 
     g_array_remove_index(pipe->segments, 0);
-    sim_trace(event->world, "net-arrive", sim_pipe_id(pipe), seg.kind,
-              seg.end);
+    sim_trace(event->world, "net-arrive", sim_pipe_id(pipe), seg.kind, seg.end);
     if (seg.kind == SIM_SEG_DATA) {
         sim_pipe_arrive_data(pipe, seg.end);
     } else if (seg.kind == SIM_SEG_FIN) {
@@ -200,7 +200,8 @@ sim_pipe_part(SimPipe *pipe, uint64_t bytes)
     SimNet *net = sim_pipe_net(pipe);
 
     return sim_rng_chance(&net->rng, 700)
-               ? bytes : sim_rng_between(&net->rng, 1, bytes);
+               ? bytes
+               : sim_rng_between(&net->rng, 1, bytes);
 }
 
 /* Before a send of up to @bytes: how much may go before the cut? */

@@ -28,16 +28,16 @@
 #define SIM_ALL_SECTORS 0xffU
 
 typedef struct SimRecord {
-    AshList link;     /* in the page's records */
+    AshList link; /* in the page's records */
     uint64_t op;
-    uint64_t done;    /* 0: not completed; else when, by store->clock */
-    bool lost;        /* its write-back failed */
-    bool zero;        /* no data: zeros */
-    bool punch;       /* and a hole, if it is the whole page */
-    uint8_t mask;     /* sectors for which it is volatile */
-    uint16_t offset;  /* in the page */
+    uint64_t done;   /* 0: not completed; else when, by store->clock */
+    bool lost;       /* its write-back failed */
+    bool zero;       /* no data: zeros */
+    bool punch;      /* and a hole, if it is the whole page */
+    uint8_t mask;    /* sectors for which it is volatile */
+    uint16_t offset; /* in the page */
     uint16_t bytes;
-    uint8_t data[];   /* bytes, unless zero */
+    uint8_t data[]; /* bytes, unless zero */
 } SimRecord;
 
 typedef struct SimPage {

@@ -95,7 +95,8 @@ sim_record_apply(const SimRecord *r, uint8_t mask, uint8_t **buf)
 
         start = start < r->offset ? r->offset : start;
         end = end > (unsigned)(r->offset + r->bytes)
-                  ? (unsigned)(r->offset + r->bytes) : end;
+                  ? (unsigned)(r->offset + r->bytes)
+                  : end;
         if (!(mask & 1U << s) || start >= end) {
             continue;
         }
@@ -161,8 +162,7 @@ sim_store_n_missing(const SimStore *store, uint64_t offset, uint64_t bytes)
 }
 
 bool
-sim_store_seek(const SimStore *store, uint64_t offset, bool data,
-               uint64_t *ret)
+sim_store_seek(const SimStore *store, uint64_t offset, bool data, uint64_t *ret)
 {
     uint64_t i = offset / SIM_PAGE;
 
@@ -227,8 +227,7 @@ sim_store_set_size(SimStore *store, uint64_t op, uint64_t size)
 }
 
 uint64_t
-sim_store_write(SimStore *store, uint64_t offset, const void *buf,
-                size_t bytes)
+sim_store_write(SimStore *store, uint64_t offset, const void *buf, size_t bytes)
 {
     const uint8_t *in = buf;
     uint64_t op = ++store->n_ops;
@@ -296,58 +295,10 @@ sim_store_truncate(SimStore *store, uint64_t size)
     uint64_t op = ++store->n_ops;
 
     if (size < store->size) {
-        sim_store_punch(store, op, size,
-                        ash_round_up(store->size, SIM_PAGE));
+        sim_store_punch(store, op, size, ash_round_up(store->size, SIM_PAGE));
     }
     sim_store_set_size(store, op, size);
     return op;
-}
-
-void
-sim_store_complete(SimStore *store, uint64_t op, uint64_t offset,
-                   uint64_t bytes)
-{
-    uint64_t done = ++store->clock;
-    SimPage *page = sim_page_first(store, offset / SIM_PAGE);
-
-    while (page && page->index * SIM_PAGE < offset + bytes) {
-        ash_list_foreach(link, &page->records) {
-            SimRecord *r = ash_container_of(link, SimRecord, link);
-
-            if (r->op == op) {
-                r->done = done;
-            }
-        }
-        page = sim_page_first(store, page->index + 1);
-    }
-    for (unsigned i = 0; i < store->sizes->len; i++) {
-        SimSize *size = &g_array_index(store->sizes, SimSize, i);
-
-        if (size->op == op) {
-            size->done = done;
-        }
-    }
-}
-
-void
-sim_store_complete_all(SimStore *store)
-{
-    uint64_t done = ++store->clock;
-
-    ash_list_foreach(dirty, &store->dirty) {
-        SimPage *page = ash_container_of(dirty, SimPage, dirty_link);
-
-        ash_list_foreach(link, &page->records) {
-            SimRecord *r = ash_container_of(link, SimRecord, link);
-
-            r->done = r->done ? r->done : done;
-        }
-    }
-    for (unsigned i = 0; i < store->sizes->len; i++) {
-        SimSize *size = &g_array_index(store->sizes, SimSize, i);
-
-        size->done = size->done ? size->done : done;
-    }
 }
 
 /* ---- life ---- */
@@ -358,8 +309,7 @@ sim_store_new(SimModel model)
     SimStore *store = g_new0(SimStore, 1);
 
     store->model = model;
-    store->pages =
-        g_tree_new_full(sim_page_compare, NULL, NULL, sim_page_free);
+    store->pages = g_tree_new_full(sim_page_compare, NULL, NULL, sim_page_free);
     ash_list_init(&store->dirty);
     store->sizes = g_array_new(FALSE, TRUE, sizeof(SimSize));
     return store;

@@ -13,7 +13,8 @@
  * and the size of the file is any that it had since the last flush.
  *
  * Layer:   tests/lib.      Pure, but for the random stream it is given.
- * Method:  see sim-store.c.      Tests: tests/unit/sim/test-sim-store.c
+ * Method:  sim-store.c; sim-crash.h for what becomes durable.
+ * Tests:   tests/unit/sim/test-sim-store.c
  * Source:  durability.md, "Record and replay", models B and D.
  *
  * SPDX-License-Identifier: BSD-3-Clause
@@ -24,8 +25,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "tests/lib/sim-random.h"
-
 #define SIM_PAGE ((uint64_t)4096)
 #define SIM_SECTOR ((uint64_t)512)
 
@@ -35,13 +34,6 @@ typedef enum {
 } SimModel;
 
 typedef struct SimStore SimStore;
-
-/* What a power cut did. */
-typedef struct SimCrash {
-    uint64_t n_pages;      /* that had volatile writes */
-    uint64_t n_pages_lost; /* of them: went back to the durable state */
-    uint64_t n_pages_torn; /* of them: sectors of different states */
-} SimCrash;
 
 SimStore *sim_store_new(SimModel model);
 void sim_store_free(SimStore *store);
@@ -76,34 +68,3 @@ uint64_t sim_store_write(SimStore *store, uint64_t offset, const void *buf,
 uint64_t sim_store_space(SimStore *store, SimStoreSpace what, uint64_t offset,
                          uint64_t bytes);
 uint64_t sim_store_truncate(SimStore *store, uint64_t size);
-
-/* Operation @op, of this range, has been reported as done. */
-void sim_store_complete(SimStore *store, uint64_t op, uint64_t offset,
-                        uint64_t bytes);
-/* Every operation so far is done: the process that issued them died. */
-void sim_store_complete_all(SimStore *store);
-
-/* ---- durability ---- */
-
-/* What a flush that starts now covers. */
-uint64_t sim_store_mark(const SimStore *store);
-void sim_store_flush(SimStore *store, uint64_t mark);
-/* The operation and the file's size are durable (RWF_DSYNC). */
-void sim_store_flush_op(SimStore *store, uint64_t op, uint64_t offset,
-                        uint64_t bytes);
-
-/**
- * sim_store_lose() - write-back failed: some pages will never get durable.
- * @old_back: the old data is visible again; else the new data stays visible
- *            until the power is cut, and is taken for clean
- * @lost:     told about each page
- *
- * Returns the number of pages.
- */
-unsigned sim_store_lose(SimStore *store, SimRng *rng, bool old_back,
-                        void (*lost)(void *arg, uint64_t offset,
-                                     uint64_t bytes),
-                        void *arg);
-
-/* The power is cut: what survives is drawn, is visible, and is durable. */
-void sim_store_crash(SimStore *store, SimRng *rng, SimCrash *stats);

@@ -22,8 +22,8 @@ sim_is_aligned(const AioFile *f, uint64_t offset, const IoVec *iov)
 /* ---- reads ---- */
 
 static int64_t
-sim_read_apply(SimDisk *disk, SimFile *file, uint64_t offset,
-               const IoVec *iov, size_t bytes)
+sim_read_apply(SimDisk *disk, SimFile *file, uint64_t offset, const IoVec *iov,
+               size_t bytes)
 {
     SimStore *store = file->inode->store;
     uint64_t size = sim_store_size(store);
@@ -49,17 +49,6 @@ sim_read_apply(SimDisk *disk, SimFile *file, uint64_t offset,
     return (int64_t)bytes;
 }
 
-/* Does this transfer have to be tried again? */
-static int
-sim_retry(SimDisk *disk)
-{
-    if (!sim_rng_chance(&disk->rng, disk->config.retry_permille)) {
-        return 0;
-    }
-    disk->stats.n_retry++;
-    return sim_rng_chance(&disk->rng, 500) ? -EINTR : -EAGAIN;
-}
-
 int64_t coroutine_fn
 sim_engine_co_readv(AioFile *f, uint64_t offset, const IoVec *iov)
 {
@@ -71,8 +60,7 @@ sim_engine_co_readv(AioFile *f, uint64_t offset, const IoVec *iov)
     } else if (r == 0 && sim_io_has(&io, SIM_FAULT_ERROR)) {
         r = -io.fault.err;
     } else if (r == 0) {
-        r = io.faulty ? 0 : sim_retry(io.disk);
-        r = r ? r : sim_read_apply(io.disk, io.file, offset, iov, iov->bytes);
+        r = sim_read_apply(io.disk, io.file, offset, iov, iov->bytes);
     }
     if (r > 0 && sim_io_has(&io, SIM_FAULT_BITFLIP)) {
         uint64_t bit = sim_rng_below(&io.disk->rng, (uint64_t)r * 8);
@@ -92,8 +80,8 @@ sim_try(AioFile *f, SimOp op, uint64_t offset, const IoVec *iov)
     SimFile *file = sim_file(f);
     SimDisk *disk = sim_file_engine(file)->disk;
 
-    if (sim_file_engine(file)->fate != SIM_ALIVE ||
-        f->open_flags & O_DIRECT || sim_fault_is_possible(disk, op) ||
+    if (sim_file_engine(file)->fate != SIM_ALIVE || f->open_flags & O_DIRECT ||
+        sim_fault_is_possible(disk, op) ||
         sim_rng_chance(&disk->rng, disk->config.refuse_permille)) {
         disk->stats.n_refused++;
         return -EAGAIN;
@@ -154,8 +142,8 @@ sim_write_fit(SimDisk *disk, const SimStore *store, uint64_t offset,
 
 /* Bytes written or -errno; *op is what the store did. */
 static int64_t
-sim_write_apply(SimDisk *disk, SimFile *file, uint64_t offset,
-                const IoVec *iov, int fault, uint64_t *op)
+sim_write_apply(SimDisk *disk, SimFile *file, uint64_t offset, const IoVec *iov,
+                int fault, uint64_t *op)
 {
     size_t bytes = iov->bytes;
     size_t fits = sim_write_fit(disk, file->inode->store, offset, bytes);
@@ -189,8 +177,8 @@ sim_write_apply(SimDisk *disk, SimFile *file, uint64_t offset,
 static void
 sim_writeback(SimDisk *disk, SimFile *file)
 {
-    const SimRule *rule = sim_fault_find(disk, SIM_OP_WRITEBACK,
-                                         file->inode->name, 0, 0);
+    const SimRule *rule =
+        sim_fault_find(disk, SIM_OP_WRITEBACK, file->inode->name, 0, 0);
 
     if (rule && rule->kind == SIM_FAULT_ERROR) {
         sim_fault_lose(disk, file->inode, rule->err);
@@ -208,8 +196,6 @@ sim_engine_co_writev(AioFile *f, uint64_t offset, const IoVec *iov,
 
     if (r == 0 && (!sim_is_writable(f) || !sim_is_aligned(f, offset, iov))) {
         r = sim_is_writable(f) ? -EINVAL : -EBADF;
-    } else if (r == 0 && !io.faulty) {
-        r = sim_retry(io.disk);
     }
     if (r == 0 && sim_io_has(&io, SIM_FAULT_DROP)) {
         return sim_io_co_end(&io, 0, (int64_t)iov->bytes);
@@ -217,8 +203,8 @@ sim_engine_co_writev(AioFile *f, uint64_t offset, const IoVec *iov,
     if (r == 0) {
         io.offset += sim_io_has(&io, SIM_FAULT_MISDIRECT) ? SIM_SECTOR : 0;
         r = sim_write_apply(io.disk, io.file, io.offset, iov,
-                            sim_io_has(&io, SIM_FAULT_ERROR) ? io.fault.err
-                                                             : 0, &op);
+                            sim_io_has(&io, SIM_FAULT_ERROR) ? io.fault.err : 0,
+                            &op);
     }
     if (flags & AIO_WRITE_FUA && sim_io_has(&io, SIM_FAULT_ERROR)) {
         sim_fault_lose(io.disk, inode, io.fault.err);
@@ -241,8 +227,8 @@ sim_engine_try_writev(AioFile *f, uint64_t offset, const IoVec *iov)
     SimFile *file = sim_file(f);
     SimDisk *disk = sim_file_engine(file)->disk;
     uint64_t op = 0;
-    int64_t r = sim_is_writable(f) ? sim_try(f, SIM_OP_WRITE, offset, iov)
-                                   : -EBADF;
+    int64_t r =
+        sim_is_writable(f) ? sim_try(f, SIM_OP_WRITE, offset, iov) : -EBADF;
 
     if (r == 0) {
         r = sim_write_apply(disk, file, offset, iov, 0, &op);
@@ -261,9 +247,8 @@ static int
 sim_flush_report(SimDisk *disk, SimFile *file)
 {
     SimInode *inode = file->inode;
-    bool news = disk->config.report_once
-                    ? inode->reported != inode->errseq
-                    : file->errseq_seen != inode->errseq;
+    bool news = disk->config.report_once ? inode->reported != inode->errseq
+                                         : file->errseq_seen != inode->errseq;
 
     file->errseq_seen = inode->errseq;
     inode->reported = inode->errseq;

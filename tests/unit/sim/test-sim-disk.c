@@ -254,8 +254,9 @@ co_fsyncgate(void *arg)
     AioFile *a = co_open_img(fix->engine, O_RDWR);
     AioFile *b = co_open_img(fix->engine, O_RDWR);
     const AioEngineOps *ops = a->engine->ops;
-    SimRule rule = { .kind = SIM_FAULT_ERROR, .ops = SIM_OP_FLUSH,
-                     .err = EIO, .once = true };
+    SimRule rule = {
+        .kind = SIM_FAULT_ERROR, .ops = SIM_OP_FLUSH, .err = EIO, .once = true
+    };
 
     g_assert_cmpint(co_write_byte(a, 0, 4096, 5, 0), ==, 4096);
     sim_disk_add_rule(fix->disk, &rule);
@@ -300,8 +301,11 @@ co_writeback(void *arg)
     Fix *fix = arg;
     AioFile *a = co_open_img(fix->engine, O_RDWR);
     const AioEngineOps *ops = a->engine->ops;
-    SimRule rule = { .kind = SIM_FAULT_ERROR, .ops = SIM_OP_WRITEBACK,
-                     .err = ENOSPC, .nth = 2, .once = true };
+    SimRule rule = { .kind = SIM_FAULT_ERROR,
+                     .ops = SIM_OP_WRITEBACK,
+                     .err = ENOSPC,
+                     .nth = 2,
+                     .once = true };
     AioFile *late;
 
     sim_disk_add_rule(fix->disk, &rule);
@@ -387,13 +391,16 @@ co_planted(void *arg)
     g_assert_cmpint(co_write_byte(f, 0, 512, 1, 0), ==, 512);
     sim_disk_add_rule(fix->disk, &rule);
     g_assert_cmpint(f->engine->ops->co_flush(f), ==, 0);
-    rule = (SimRule){ .kind = SIM_FAULT_DROP, .ops = SIM_OP_WRITE,
-                      .offset = 512, .bytes = 512 };
+    rule = (SimRule){
+        .kind = SIM_FAULT_DROP, .ops = SIM_OP_WRITE, .offset = 512, .bytes = 512
+    };
     sim_disk_add_rule(fix->disk, &rule);
     g_assert_cmpint(co_write_byte(f, 512, 512, 1, 0), ==, 512);
     g_assert_cmpuint(peek(fix, 512), ==, 0);
-    rule = (SimRule){ .kind = SIM_FAULT_MISDIRECT, .ops = SIM_OP_WRITE,
-                      .offset = 1024, .bytes = 512 };
+    rule = (SimRule){ .kind = SIM_FAULT_MISDIRECT,
+                      .ops = SIM_OP_WRITE,
+                      .offset = 1024,
+                      .bytes = 512 };
     sim_disk_add_rule(fix->disk, &rule);
     g_assert_cmpint(co_write_byte(f, 1024, 512, 1, 0), ==, 512);
     g_assert_cmpuint(peek(fix, 1024), ==, 0);
@@ -506,10 +513,9 @@ co_quota(void *arg)
     memset(buf, 1, 8192);
     g_assert_cmpint(f->engine->ops->co_writev(f, 0, &iov, 0), ==, 8192);
     g_assert_cmpint(f->engine->ops->co_writev(f, 8192, &iov, 0), ==, 4096);
-    g_assert_cmpint(f->engine->ops->co_writev(f, 12288, &iov, 0), ==,
-                    -ENOSPC);
-    g_assert_cmpint(f->engine->ops->co_space(f, AIO_SPACE_ALLOCATE, 12288,
-                                             512), ==, -ENOSPC);
+    g_assert_cmpint(f->engine->ops->co_writev(f, 12288, &iov, 0), ==, -ENOSPC);
+    g_assert_cmpint(f->engine->ops->co_space(f, AIO_SPACE_ALLOCATE, 12288, 512),
+                    ==, -ENOSPC);
     g_assert_cmpint(f->engine->ops->co_space(f, AIO_SPACE_PUNCH, 0, 4096), ==,
                     0);
     g_assert_cmpint(f->engine->ops->co_writev(f, 8192, &iov, 0), ==, 8192);
@@ -538,7 +544,8 @@ static void coroutine_fn
 co_hang(void *arg)
 {
     Fix *fix = arg;
-    SimRule rule = { .kind = SIM_FAULT_HANG, .ops = SIM_OP_WRITE,
+    SimRule rule = { .kind = SIM_FAULT_HANG,
+                     .ops = SIM_OP_WRITE,
                      .once = true };
 
     fix->f = co_open_img(fix->engine, O_RDWR);
@@ -583,8 +590,6 @@ test_sim_disk_add(void)
     g_test_add_func("/sim/disk/planted-bugs", test_planted_bugs);
     g_test_add_func("/sim/disk/killed-process-holds-locks-while-it-writes",
                     test_killed_process_holds_locks_while_it_writes);
-    g_test_add_func("/sim/disk/quota-and-alignment",
-                    test_quota_and_alignment);
-    g_test_add_func("/sim/disk/hang-until-released",
-                    test_hang_until_released);
+    g_test_add_func("/sim/disk/quota-and-alignment", test_quota_and_alignment);
+    g_test_add_func("/sim/disk/hang-until-released", test_hang_until_released);
 }

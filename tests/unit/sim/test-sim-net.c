@@ -20,11 +20,11 @@ typedef struct Talk {
     SimNet *net;
     Channel *chan;
     SimPeer *peer;
-    uint64_t n_echoed;   /* by the server */
-    uint64_t n_heard;    /* by the client, in order */
-    int server_end;      /* how the server's stream ended */
+    uint64_t n_echoed; /* by the server */
+    uint64_t n_heard;  /* by the client, in order */
+    int server_end;    /* how the server's stream ended */
     int client_end;
-    bool hold;           /* the client stops writing and listens */
+    bool hold; /* the client stops writing and listens */
     unsigned n_running;
 } Talk;
 
@@ -228,8 +228,9 @@ test_client_leaves(void)
         Talk talk;
 
         talk_init(&talk, seed);
-        g_assert_cmpint(sim_world_run(talk.world, talk_has_begun, &talk,
-                                      SIM_S * 100), ==, SIM_RUN_DONE);
+        g_assert_cmpint(
+            sim_world_run(talk.world, talk_has_begun, &talk, SIM_S * 100), ==,
+            SIM_RUN_DONE);
         sim_peer_end(talk.peer, (SimEnd)(seed % 3));
         talk_finish(&talk);
         g_assert_cmpuint(talk.n_heard, >, 100);
@@ -245,8 +246,9 @@ test_server_host_dies(void)
         Talk talk;
 
         talk_init(&talk, seed);
-        g_assert_cmpint(sim_world_run(talk.world, talk_has_begun, &talk,
-                                      SIM_S * 100), ==, SIM_RUN_DONE);
+        g_assert_cmpint(
+            sim_world_run(talk.world, talk_has_begun, &talk, SIM_S * 100), ==,
+            SIM_RUN_DONE);
         sim_net_cut_servers(talk.net);
         talk_finish(&talk);
         n_reset += talk.client_end == -ECONNRESET;
@@ -301,11 +303,11 @@ test_shutdown_wakes_who_waits(void)
 
     talk.world = sim_world_new(5, 2);
     talk.net = sim_net_new(talk.world, &plain);
-    talk.peer = sim_net_connect(talk.net, sim_world_loop(talk.world, 1),
-                                "talk", &talk.chan);
+    talk.peer = sim_net_connect(talk.net, sim_world_loop(talk.world, 1), "talk",
+                                &talk.chan);
     g_assert_cmpint(sim_world_call(talk.world, sim_world_loop(talk.world, 0),
-                                   "shut", co_shut, &talk, SIM_S), ==,
-                    SIM_RUN_DONE);
+                                   "shut", co_shut, &talk, SIM_S),
+                    ==, SIM_RUN_DONE);
     talk.n_running = 1;
     sim_world_spawn(talk.world, sim_world_loop(talk.world, 1), "reader",
                     co_reader, &talk);

@@ -11,6 +11,7 @@
 #include <glib.h>
 #include <string.h>
 
+#include "tests/lib/sim-crash.h"
 #include "tests/unit/sim/tests.h"
 
 #define FILE_BYTES ((size_t)3 * 4096)
@@ -54,7 +55,7 @@ model_sector_in(const Model *m, size_t sector, const uint8_t *buf,
 static bool
 model_page_is(const Model *m, size_t page, const uint8_t *buf)
 {
-    for (unsigned new = m->durable; new < m->n_states; new++) {
+    for (unsigned new = m->durable; new < m->n_states; new ++) {
         for (unsigned old = m->durable; old <= new; old++) {
             for (size_t cut = 0; cut <= 4096; cut += 512) {
                 if (memcmp(m->states[new] + page * 4096, buf, cut) == 0 &&
@@ -86,9 +87,9 @@ model_random_op(Model *m, SimStore *store, SimRng *rng)
         op = sim_store_write(store, offset, buf, bytes);
     } else {
         memset(now + offset, 0, bytes);
-        op = sim_store_space(store, sim_rng_chance(rng, 500)
-                                        ? SIM_STORE_PUNCH : SIM_STORE_ZERO,
-                             offset, bytes);
+        op = sim_store_space(
+            store, sim_rng_chance(rng, 500) ? SIM_STORE_PUNCH : SIM_STORE_ZERO,
+            offset, bytes);
     }
     sim_store_complete(store, op, offset, bytes);
 }
@@ -109,8 +110,8 @@ model_check_crashed(Model *m, const SimStore *store, SimModel model)
 
     sim_store_read(store, 0, buf, FILE_BYTES);
     for (size_t s = 0; s < FILE_BYTES / 512; s++) {
-        g_assert_true(model_sector_in(m, s, buf + s * 512, m->durable,
-                                      m->n_states));
+        g_assert_true(
+            model_sector_in(m, s, buf + s * 512, m->durable, m->n_states));
     }
     for (size_t p = 0; model == SIM_BUFFERED && p < FILE_BYTES / 4096; p++) {
         g_assert_true(model_page_is(m, p, buf + p * 4096));
