@@ -22,20 +22,20 @@
 typedef enum {
     BLK_OPT_STRING,
     BLK_OPT_BOOL,
-    BLK_OPT_SIZE, /* bytes, with suffix */
+    BLK_OPT_SIZE,   /* bytes, with suffix */
     BLK_OPT_UINT,
     BLK_OPT_ENUM,
-    BLK_OPT_NODE, /* a child: a node's name, or options with this prefix */
+    BLK_OPT_NODE,   /* a child: a node's name, or options with this prefix */
 } BlkOptionType;
 
 typedef struct BlkOptionSpec {
-    const char *name; /* "cache.direct" */
+    const char *name;          /* "cache.direct" */
     BlkOptionType type;
     const char *const *values; /* ENUM: NULL-terminated */
     const char *fallback;      /* default as text, NULL: none */
     bool required;
-    bool changeable;  /* by reopen */
-    const char *help; /* one line, no final period */
+    bool changeable;           /* by reopen */
+    const char *help;          /* one line, no final period */
 } BlkOptionSpec;
 
 /* How a value was written; JSON numbers and booleans are not strings. */
@@ -58,6 +58,9 @@ void blk_options_set(BlkOptions *opts, const char *key, BlkValueKind kind,
 bool blk_options_has(const BlkOptions *opts, const char *key);
 /* NULL when absent; borrowed until the key is taken. */
 const char *blk_options_peek(const BlkOptions *opts, const char *key);
+
+/* @key as the user wrote it, with the prefixes that were taken off; owned. */
+char *blk_options_full_key(const BlkOptions *opts, const char *key);
 
 /* The options below "@prefix.", with the prefix removed; taken out of @opts.
  * Empty when there are none. */

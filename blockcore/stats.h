@@ -15,9 +15,9 @@
 #include "blockcore/types.h"
 
 typedef struct BlkStatsOp {
-    uint64_t n; /* succeeded */
+    uint64_t n;       /* succeeded */
     uint64_t n_failed;
-    uint64_t bytes; /* of those that succeeded */
+    uint64_t bytes;   /* of those that succeeded */
 } BlkStatsOp;
 
 typedef struct BlkStats {
@@ -26,3 +26,15 @@ typedef struct BlkStats {
     uint64_t bounced_bytes; /* copied for the alignment of direct I/O */
     uint64_t wr_highest;    /* offset after the highest byte written */
 } BlkStats;
+
+/* A request of @bytes ended with @ret. */
+static inline void
+blk_stats_count(BlkStatsOp *op, uint64_t bytes, int ret)
+{
+    if (ret == 0) {
+        op->n++;
+        op->bytes += bytes;
+    } else {
+        op->n_failed++;
+    }
+}

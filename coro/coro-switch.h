@@ -101,68 +101,70 @@ coro_context_swap(CoroContext *from, CoroContext *to)
 #if defined(CORO_UCONTEXT)
     swapcontext(&from->uc, &to->uc);
 #elif defined(__x86_64__)
-    __asm__ volatile(
-        "leaq 1f(%%rip), %%rax\n\t"
-        "movq %%rsp, (%%rsi)\n\t"
-        "movq %%rbp, 8(%%rsi)\n\t"
-        "movq %%rax, 16(%%rsi)\n\t"
-        "stmxcsr 24(%%rsi)\n\t"
-        "fnstcw 28(%%rsi)\n\t"
-        "movq (%%rdi), %%rsp\n\t"
-        "movq 8(%%rdi), %%rbp\n\t"
-        "movl 24(%%rsi), %%eax\n\t"
-        "xorl 24(%%rdi), %%eax\n\t"
-        "testl $0xffc0, %%eax\n\t" /* not the status flags */
-        "jnz 3f\n"
-        "2:\n\t"
-        "movzwl 28(%%rsi), %%eax\n\t"
-        "cmpw 28(%%rdi), %%ax\n\t"
-        "jnz 4f\n"
-        "5:\n\t"
-        "jmpq *16(%%rdi)\n"
-        "3:\n\t"
-        "ldmxcsr 24(%%rdi)\n\t"
-        "jmp 2b\n"
-        "4:\n\t"
-        "fldcw 28(%%rdi)\n\t"
-        "jmp 5b\n"
-        "1:\n\t"
-        "endbr64\n"
-        : "+S"(from), "+D"(to)
-        :
-        : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13",
-          "r14", "r15", "cc", "memory",
+    __asm__ volatile("leaq 1f(%%rip), %%rax\n\t"
+                     "movq %%rsp, (%%rsi)\n\t"
+                     "movq %%rbp, 8(%%rsi)\n\t"
+                     "movq %%rax, 16(%%rsi)\n\t"
+                     "stmxcsr 24(%%rsi)\n\t"
+                     "fnstcw 28(%%rsi)\n\t"
+                     "movq (%%rdi), %%rsp\n\t"
+                     "movq 8(%%rdi), %%rbp\n\t"
+                     "movl 24(%%rsi), %%eax\n\t"
+                     "xorl 24(%%rdi), %%eax\n\t"
+                     "testl $0xffc0, %%eax\n\t" /* not the status flags */
+                     "jnz 3f\n"
+                     "2:\n\t"
+                     "movzwl 28(%%rsi), %%eax\n\t"
+                     "cmpw 28(%%rdi), %%ax\n\t"
+                     "jnz 4f\n"
+                     "5:\n\t"
+                     "jmpq *16(%%rdi)\n"
+                     "3:\n\t"
+                     "ldmxcsr 24(%%rdi)\n\t"
+                     "jmp 2b\n"
+                     "4:\n\t"
+                     "fldcw 28(%%rdi)\n\t"
+                     "jmp 5b\n"
+                     "1:\n\t"
+                     "endbr64\n"
+                     : "+S"(from), "+D"(to)
+                     :
+                     : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11",
+                       "r12", "r13", "r14", "r15", "cc", "memory",
 #ifdef __AVX512F__
-          "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22",
-          "xmm23", "xmm24", "xmm25", "xmm26", "xmm27", "xmm28", "xmm29",
-          "xmm30", "xmm31", "k1", "k2", "k3", "k4", "k5", "k6", "k7",
+                       "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21",
+                       "xmm22", "xmm23", "xmm24", "xmm25", "xmm26", "xmm27",
+                       "xmm28", "xmm29", "xmm30", "xmm31", "k1", "k2", "k3",
+                       "k4", "k5", "k6", "k7",
 #endif
-          "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7",
-          "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15",
-          "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)");
+                       "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6",
+                       "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12",
+                       "xmm13", "xmm14", "xmm15", "st", "st(1)", "st(2)",
+                       "st(3)", "st(4)", "st(5)", "st(6)", "st(7)");
 #else
     register CoroContext *x0 __asm__("x0") = to;
     register CoroContext *x1 __asm__("x1") = from;
 
-    __asm__ volatile(
-        "adr x9, 1f\n\t"
-        "mov x10, sp\n\t"
-        "stp x10, x29, [x1]\n\t"
-        "str x9, [x1, #16]\n\t"
-        "ldp x10, x29, [x0]\n\t"
-        "ldr x16, [x0, #16]\n\t"
-        "mov sp, x10\n\t"
-        "br x16\n"
-        "1:\n\t"
-        "hint #36\n" /* bti j */
-        : "+r"(x0), "+r"(x1)
-        :
-        : "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12",
-          "x13", "x14", "x15", "x16", "x17", "x18", "x19", "x20", "x21", "x22",
-          "x23", "x24", "x25", "x26", "x27", "x28", "x30", "cc", "memory", "v0",
-          "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11",
-          "v12", "v13", "v14", "v15", "v16", "v17", "v18", "v19", "v20", "v21",
-          "v22", "v23", "v24", "v25", "v26", "v27", "v28", "v29", "v30", "v31");
+    __asm__ volatile("adr x9, 1f\n\t"
+                     "mov x10, sp\n\t"
+                     "stp x10, x29, [x1]\n\t"
+                     "str x9, [x1, #16]\n\t"
+                     "ldp x10, x29, [x0]\n\t"
+                     "ldr x16, [x0, #16]\n\t"
+                     "mov sp, x10\n\t"
+                     "br x16\n"
+                     "1:\n\t"
+                     "hint #36\n" /* bti j */
+                     : "+r"(x0), "+r"(x1)
+                     :
+                     : "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10",
+                       "x11", "x12", "x13", "x14", "x15", "x16", "x17", "x18",
+                       "x19", "x20", "x21", "x22", "x23", "x24", "x25", "x26",
+                       "x27", "x28", "x30", "cc", "memory", "v0", "v1", "v2",
+                       "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11",
+                       "v12", "v13", "v14", "v15", "v16", "v17", "v18", "v19",
+                       "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27",
+                       "v28", "v29", "v30", "v31");
 #endif
 }
 

@@ -54,9 +54,9 @@ struct LoopFd {
 struct Loop {
     const LoopOps *ops;
     char *name;
-    AshList ready; /* of Coro; by coro_wake() and coro_enter() only */
+    AshList ready;      /* of Coro; by coro_wake() and coro_enter() only */
     size_t n_ready;
-    AshList deferred; /* of LoopDefer */
+    AshList deferred;   /* of LoopDefer */
     struct LoopTimer **heap;
     size_t n_heap;
     size_t heap_capacity;
@@ -64,7 +64,7 @@ struct Loop {
     uint64_t n_events; /* fds, messages and work that came from outside */
     unsigned n_fds;    /* watches */
     unsigned n_works;  /* calls offloaded and not done */
-    LoopMsg *inbox;    /* atomic stack of posted messages, newest first */
+    LoopMsg *inbox;     /* atomic stack of posted messages, newest first */
     LoopMsg stop_msg;
     bool stop_posted; /* atomic: stop_msg is on its way */
     bool stopping;

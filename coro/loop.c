@@ -26,7 +26,8 @@ loop_post(Loop *loop, LoopMsg *msg)
     do {
         msg->next = head;
     } while (!__atomic_compare_exchange_n(&loop->inbox, &head, msg, true,
-                                          __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
+                                          __ATOMIC_SEQ_CST,
+                                          __ATOMIC_RELAXED));
     loop->ops->wakeup(loop);
 }
 
