@@ -7,7 +7,10 @@ target_compile_options(ashlar_flags INTERFACE
     -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla -Wformat=2
     -Wframe-larger-than=4096>
     -fno-common -fvisibility=hidden -fno-omit-frame-pointer
-    -fno-strict-aliasing -fPIE)
+    -fno-strict-aliasing -fPIE
+    # GCC 12.2 writes some loops' addresses as "null plus offset" (ivopts), takes
+    # the accesses for undefined, the function for pure, and drops calls of it.
+    $<$<C_COMPILER_ID:GNU>:-fno-delete-null-pointer-checks>)
 target_compile_definitions(ashlar_flags INTERFACE
     _GNU_SOURCE G_LOG_DOMAIN="ashlar"
     $<$<BOOL:${ASHLAR_SLOW_ASSERTS}>:ASH_SLOW_ASSERTS=1>)

@@ -32,7 +32,7 @@
 /* From <asm-generic/mman-common.h> of Linux 6.13. */
 #define CORO_MADV_GUARD_INSTALL 102
 
-#define CORO_HEAD_MAX 1024U
+#define CORO_HEAD_MAX 2048U
 #define CORO_LINE 64U
 
 static size_t

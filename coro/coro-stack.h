@@ -25,7 +25,7 @@ typedef struct CoroStack {
 
 /**
  * coro_stack_init() - map a stack.  Without memory for it the program ends.
- * @head_bytes:  room at the top, at most 1024
+ * @head_bytes:  room at the top, at most 2048
  * @number:      how many were made before, to spread them over the cache
  */
 void coro_stack_init(CoroStack *stack, size_t head_bytes, unsigned number);
