@@ -8,11 +8,14 @@
  *
  * Errors of the co_ functions, all -errno:
  *   -ENOMEDIUM  the node is gone            -EROFS   writing a read-only one
- *   -EINVAL     read, trim, cache or status past the end; empty or > 2 GiB
+ *   -EINVAL     read, trim, cache or status past the end; an empty status;
+ *               data of more than BLK_TRANSFER_MAX
  *   -ENOSPC     write or zero past the end, or the host is full
+ *   -ENOMEM     no memory                   -ESHUTDOWN  a peer is gone
  *   -EIO        anything else, and every modification of a failed node
- *   -ENOTSUP    only zero with NO_FALLBACK; map_file
- * An empty request at or before the end succeeds and does nothing.
+ *   -ENOTSUP    only zero with NO_FALLBACK; write with COMPRESSED; map_file
+ * They are looked for in the order medium, read-only, range.  An empty request
+ * at or before the end succeeds and does nothing.
  *
  * Layer:   blockcore.      Thread: blk_loop().      Yields: the co_ ones.
  * Tests:   tests/unit/blockcore/test-blk.c
@@ -44,7 +47,8 @@ Blk *blk_new(const char *description);
  */
 bool coroutine_fn blk_co_attach(Blk *blk, BlkNode *node, BlkPerm perm,
                                 BlkPerm shared, GError **error);
-/* Let the node go: drained first; later requests get -ENOMEDIUM. */
+/* Let the node go, which closes it if nobody else holds it.  Requests in
+ * flight are finished first; later ones get -ENOMEDIUM. */
 void coroutine_fn blk_co_detach(Blk *blk);
 /* Detached; not in use by any coroutine. */
 void blk_free(Blk *blk);
@@ -91,7 +95,9 @@ int blk_map_file(Blk *blk, BlkRange range, BlkFileRange *ret);
 
 /* ---- drain ---- */
 
-/* No request is in flight on the root's subtree when begin returns and none
- * starts until the matching end; requests wait.  Nests. */
+/* Nothing that came through the root, from this Blk or another, is in flight
+ * when begin returns, neither on the root nor below, and nothing starts until
+ * the matching end; requests wait.  What others do to a node below that they
+ * share with the root goes on.  Nests.  Not from inside a request. */
 void coroutine_fn blk_co_drain_begin(Blk *blk);
 void blk_drain_end(Blk *blk);

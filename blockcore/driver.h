@@ -54,7 +54,8 @@ struct BlkDriver {
                        BlkPerm shared, BlkPerm *ret_perm,
                        BlkPerm *ret_shared);
     /* The parents' combined permissions are about to change: take locks.
-     * Then exactly one of set and abort follows.  NULL: nothing to do. */
+     * Then exactly one of set and abort follows, abort also after a failed
+     * check.  NULL: nothing to do. */
     bool coroutine_fn (*co_check_perm)(BlkNode *node, BlkPerm perm,
                                        BlkPerm shared, GError **error);
     void coroutine_fn (*co_set_perm)(BlkNode *node, BlkPerm perm,
@@ -66,7 +67,8 @@ struct BlkDriver {
 
     /* ---- I/O path: 0 or -errno, never short.  Ranges are non-empty, inside
      * the size (rounded up to request_align), aligned to request_align and at
-     * most max_transfer; iov->bytes == range.bytes. ---- */
+     * most max_transfer; iov->bytes == range.bytes.  Writes and zero writes
+     * may pass the end when a parent has BLK_PERM_RESIZE. ---- */
 
     int coroutine_fn (*co_read)(BlkNode *node, BlkRange range,
                                 const IoVec *iov,
@@ -85,7 +87,8 @@ struct BlkDriver {
     /* ... and the disk.  NULL: nothing of its own; the children follow */
     int coroutine_fn (*co_flush_disk)(BlkNode *node);
     /* The state at range.offset; ret->bytes aligned, may pass the range.
-     * Only for this layer.  NULL: all data */
+     * Only for this layer.  NULL: all data; of a filter, what its child
+     * says */
     int coroutine_fn (*co_status)(BlkNode *node, BlkRange range,
                                   BlkExtent *ret);
     /* Which plain file range holds exactly this data, in memory already.
@@ -101,6 +104,17 @@ struct BlkDriver {
     void coroutine_fn (*co_debug_event)(BlkNode *node, const char *event);
 };
 
+/* ---- work that a driver starts by itself ---- */
+
+/**
+ * blk_node_co_work_begin() - count what no request asked for (a timer that
+ * writes metadata back) as in flight on the node; waits while it is drained.
+ *
+ * No request may wait for work that has not begun, or a drain never ends.
+ */
+void coroutine_fn blk_node_co_work_begin(BlkNode *node);
+void blk_node_work_end(BlkNode *node);
+
 /* ---- what a driver may ask of its node ---- */
 
 void *blk_node_state(BlkNode *node);
@@ -110,7 +124,10 @@ uint64_t blk_node_size(const BlkNode *node); /* as of open or resize */
 const BlkLimits *blk_node_limits(const BlkNode *node);
 bool blk_node_is_read_only(const BlkNode *node);
 
-/* The options that every node has, parsed before co_open. */
+/* The options that every node has, parsed before co_open; as a table for help
+ * and schema. */
+extern const BlkOptionSpec blk_node_option_specs[];
+
 typedef enum {
     BLK_DETECT_ZEROES_OFF,
     BLK_DETECT_ZEROES_ON,

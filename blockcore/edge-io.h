@@ -3,7 +3,8 @@
  *
  * Each call is a full request on the child: bounds, alignment, tracking and
  * permissions are the core's, so a driver may ask for any byte range inside
- * the child.
+ * the child.  What a read asks past the child's end is zero.  A write there
+ * moves the end if the edge has BLK_PERM_RESIZE.
  *
  * Layer:   blockcore.      Thread: the node's loop.      Yields: co_ ones.
  *
@@ -30,6 +31,8 @@ int coroutine_fn blk_edge_co_zero(BlkEdge *edge, BlkRange range,
 int coroutine_fn blk_edge_co_trim(BlkEdge *edge, BlkRange range);
 int coroutine_fn blk_edge_co_flush(BlkEdge *edge);
 int coroutine_fn blk_edge_co_prefetch(BlkEdge *edge, BlkRange range);
+/* Through the whole chain below; ALLOCATED if the child itself decides.  Past
+ * the child's end bytes is 0 and the status EOF. */
 int coroutine_fn blk_edge_co_status(BlkEdge *edge, BlkRange range,
                                     BlkExtent *ret);
 int blk_edge_map_file(BlkEdge *edge, BlkRange range, BlkFileRange *ret);

@@ -4,8 +4,9 @@
  * A BlkGraph owns all nodes.  A node stays while somebody refers to it: the
  * graph itself for named nodes that were added (until del), a parent's edge.
  *
- * Nodes are opened on the loop that calls blk_graph_co_add(); a whole component
- * (every node that hangs together) can then be given another home.
+ * Nodes are opened on the loop that calls blk_graph_co_add(), or on the home
+ * of the nodes that they refer to; a whole component (every node that hangs
+ * together) can then be given another home.
  *
  * Layer:   blockcore.      Thread: the loop that made the graph, for everything
  *          here; blk_node_co_set_home() says when that hands over.
@@ -41,7 +42,8 @@ void blk_graph_free(BlkGraph *graph);
 bool coroutine_fn blk_graph_co_add(BlkGraph *graph, BlkOptions *take_opts,
                                    BlkNode **ret, GError **error);
 
-/* Error: NOT_FOUND; BUSY, naming the parent. */
+/* Errors: NOT_FOUND; BUSY, naming the parent; IO if the node is gone but its
+ * last flush failed. */
 bool coroutine_fn blk_graph_co_del(BlkGraph *graph, const char *name,
                                    GError **error);
 
@@ -56,17 +58,20 @@ void blk_graph_release_name(BlkGraph *graph, const char *name);
  * blk_node_co_set_home() - move the component of @node to @loop.
  *
  * Needs:   the thread of its present home, nothing in flight and no other
- *          request starting meanwhile.
- * Errors:  the driver's (then everything is where it was).
+ *          request starting meanwhile.  Returns on that thread; the component
+ *          then belongs to @loop's.
+ * Errors:  the driver's (then everything is where it was; a node that can't
+ *          even go back is failed).
  */
 bool coroutine_fn blk_node_co_set_home(BlkNode *node, Loop *loop,
                                        GError **error);
 
 /* Drain, flush, drain, close every node, parents first; the first flush error
- * is returned (0 if none) and the rest goes on. */
+ * is returned (0 if none) and the rest goes on.  A node that a Blk holds closes
+ * when the Blk lets it go. */
 int coroutine_fn blk_graph_co_close_all(BlkGraph *graph);
 
-/* For each node, in the order of opening. */
+/* For each open node, in the order of opening.  @fn must not call the graph. */
 void blk_graph_foreach(BlkGraph *graph,
                        void (*fn)(BlkNode *node, void *arg), void *arg);
 /* What blk_node_take_note() left, NULL: nothing. */
@@ -75,7 +80,8 @@ const BlkDriver *blk_node_driver(const BlkNode *node);
 
 /* ---- debugging ---- */
 
-/* Wait until nothing is in flight below @node; nests with end. */
+/* Stop everything above @node, and wait until nothing is in flight there, on
+ * it or, on its behalf, below; see inflight.h.  Nests with end. */
 void coroutine_fn blk_node_co_drain_begin(BlkNode *node);
 void blk_node_drain_end(BlkNode *node);
 /* The file of @node lost data: undo blk_node_fail() (operator's word). */

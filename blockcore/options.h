@@ -59,6 +59,9 @@ bool blk_options_has(const BlkOptions *opts, const char *key);
 /* NULL when absent; borrowed until the key is taken. */
 const char *blk_options_peek(const BlkOptions *opts, const char *key);
 
+/* @key as the user wrote it, with the prefixes that were taken off; owned. */
+char *blk_options_full_key(const BlkOptions *opts, const char *key);
+
 /* The options below "@prefix.", with the prefix removed; taken out of @opts.
  * Empty when there are none. */
 BlkOptions *blk_options_take_prefix(BlkOptions *opts, const char *prefix);

@@ -26,3 +26,15 @@ typedef struct BlkStats {
     uint64_t bounced_bytes; /* copied for the alignment of direct I/O */
     uint64_t wr_highest;    /* offset after the highest byte written */
 } BlkStats;
+
+/* A request of @bytes ended with @ret. */
+static inline void
+blk_stats_count(BlkStatsOp *op, uint64_t bytes, int ret)
+{
+    if (ret == 0) {
+        op->n++;
+        op->bytes += bytes;
+    } else {
+        op->n_failed++;
+    }
+}
