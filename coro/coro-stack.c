@@ -55,9 +55,9 @@ coro_stack_init(CoroStack *stack, size_t head_bytes, unsigned number)
 {
     size_t page = coro_stack_page_bytes();
     size_t bytes = page + CORO_STACK_BYTES + page;
-    char *map = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE,
-                     -1, 0);
+    char *map =
+        mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE, -1, 0);
     uintptr_t head;
 
     ash_assert(head_bytes <= CORO_HEAD_MAX);
@@ -70,8 +70,8 @@ coro_stack_init(CoroStack *stack, size_t head_bytes, unsigned number)
     /* A huge page would make the first byte of a stack cost 2 MiB. */
     (void)madvise(map, bytes, MADV_NOHUGEPAGE);
 
-    head = (uintptr_t)map + bytes - head_bytes -
-           coro_stack_colour(page, number);
+    head =
+        (uintptr_t)map + bytes - head_bytes - coro_stack_colour(page, number);
     stack->map = map;
     stack->map_bytes = bytes;
     stack->low = map + page;
