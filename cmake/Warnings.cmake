@@ -18,6 +18,11 @@ target_include_directories(ashlar_flags INTERFACE
     "${CMAKE_SOURCE_DIR}" "${CMAKE_BINARY_DIR}/gen")
 target_link_options(ashlar_flags INTERFACE -pie)
 
+# The coroutine switch tells no shadow stack.  This mark is for whole programs.
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+    target_compile_options(ashlar_flags INTERFACE -fcf-protection=none)
+endif()
+
 if(CMAKE_BUILD_TYPE STREQUAL "Release")
     target_compile_options(ashlar_flags INTERFACE
         -O2 -g -flto=auto -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3

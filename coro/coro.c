@@ -32,6 +32,9 @@
 
 static __thread CoroThread coro_this_thread;
 
+#ifndef __clang__
+__attribute__((noipa)) /* also when optimising across files */
+#endif
 ASH_NOINLINE CoroThread *
 coro_thread(void)
 {
