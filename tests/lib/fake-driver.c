@@ -411,7 +411,9 @@ fake_co_slot_open(BlkNode *node, BlkOptions *opts, GError **error)
                                       &d->file, error);
     }
     if (d->kind == FAKE_OVERLAY) {
-        return blk_node_co_open_child(node, opts, "backing",
+        return blk_node_co_open_child(node, opts, "file", BLK_ROLE_DATA,
+                                      false, &d->file, error) &&
+               blk_node_co_open_child(node, opts, "backing",
                                       BLK_ROLE_BACKING, false, &d->backing,
                                       error);
     }
@@ -438,6 +440,7 @@ static const BlkOptionSpec fake_filter_options[] = {
     { .name = NULL },
 };
 static const BlkOptionSpec fake_overlay_options[] = {
+    { .name = "file", .type = BLK_OPT_NODE },
     { .name = "backing", .type = BLK_OPT_NODE },
     { .name = NULL },
 };

@@ -15,7 +15,8 @@
  * FAKE_LEAF    bytes in memory
  * FAKE_FILTER  passes everything to its child "file"
  * FAKE_OVERLAY bytes in memory in blocks of request_align, each in a state of
- *              its own; what is not allocated shows the child "backing"
+ *              its own; what is not allocated shows the child "backing";
+ *              a child "file" may be there and is not used
  *
  * Layer:   tests.
  *
