@@ -26,4 +26,4 @@
 
 /* The object that contains @member at @ptr. */
 #define ash_container_of(ptr, type, member) \
-    ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+    ((type *)(void *)((char *)(ptr)-offsetof(type, member)))

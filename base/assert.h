@@ -21,11 +21,11 @@
 ASH_COLD ASH_NORETURN void ash_assert_fail(const char *text, const char *file,
                                            int line, const char *func);
 
-#define ash_assert(c)                                              \
-    do {                                                           \
-        if (ash_unlikely(!(c))) {                                  \
-            ash_assert_fail(#c, __FILE__, __LINE__, __func__);     \
-        }                                                          \
+#define ash_assert(c)                                          \
+    do {                                                       \
+        if (ash_unlikely(!(c))) {                              \
+            ash_assert_fail(#c, __FILE__, __LINE__, __func__); \
+        }                                                      \
     } while (0)
 
 /* May cost O(n): dev and sanitizer presets only. */

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <stdarg.h>
 
-G_DEFINE_QUARK(ash-error-quark, ash_error)
+G_DEFINE_QUARK(ash - error - quark, ash_error)
 
 void
 ash_set_error_errno(GError **error, int err, const char *fmt, ...)

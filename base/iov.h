@@ -38,6 +38,9 @@ void iov_init_array(IoVec *iov, const struct iovec *v, unsigned n);
 
 /**
  * iov_slice() - the part of @src that begins @offset bytes in.
+ * @src:    borrowed
+ * @offset: where the slice begins
+ * @bytes:  how long it is
  * @space:  room for the pieces of the slice, at least @src->n of them;
  *          borrowed by @ret
  * @ret:    the slice; may not be @src

@@ -85,6 +85,6 @@ ash_list_splice(AshList *dst, AshList *src)
 /* Iterate; the body must not remove any link but, with _safe, its own. */
 #define ash_list_foreach(var, head) \
     for (AshList *var = (head)->next; var != (head); var = var->next)
-#define ash_list_foreach_safe(var, tmp, head)               \
+#define ash_list_foreach_safe(var, tmp, head)                          \
     for (AshList *var = (head)->next, *tmp = var->next; var != (head); \
          var = tmp, tmp = var->next)

@@ -52,7 +52,7 @@ ash_log_lost(void)
 }
 
 static void ASH_PRINTF(2, 0)
-ash_log_va(AshLogLevel level, const char *fmt, va_list args)
+    ash_log_va(AshLogLevel level, const char *fmt, va_list args)
 {
     char line[LOG_LINE_MAX];
     int fd = __atomic_load_n(&log_fd, __ATOMIC_RELAXED);
@@ -148,11 +148,11 @@ ash_escape(char *buf, size_t size, const char *text, size_t len)
         } else if (c >= 0x20 && c < 0x7f) {
             piece[0] = (char)c;
             n = 1;
-        } else if (c >= 0xc2 && g_utf8_get_char_validated(
-                                    text + i, (gssize)(len - i)) < 0x110000 &&
-                   g_unichar_isprint(
-                       g_utf8_get_char_validated(text + i,
-                                                 (gssize)(len - i)))) {
+        } else if (c >= 0xc2 &&
+                   g_utf8_get_char_validated(text + i, (gssize)(len - i)) <
+                       0x110000 &&
+                   g_unichar_isprint(g_utf8_get_char_validated(
+                       text + i, (gssize)(len - i)))) {
             take = (size_t)g_utf8_skip[c];
             memcpy(piece, text + i, take);
             n = take;

@@ -18,8 +18,8 @@ parse_digits(const char **pos, unsigned base, uint64_t *ret)
     uint64_t n = 0;
 
     for (;; p++) {
-        int digit = base == 16 ? g_ascii_xdigit_value(*p)
-                               : g_ascii_digit_value(*p);
+        int digit =
+            base == 16 ? g_ascii_xdigit_value(*p) : g_ascii_digit_value(*p);
 
         if (digit < 0) {
             break;
@@ -55,8 +55,7 @@ ash_parse_uint(const char *text, uint64_t max, uint64_t *ret, GError **error)
 
     if (!parse_number(&pos, &n) || *pos != '\0' || n > max) {
         g_set_error(error, ASH_ERROR, ASH_ERROR_CONFIG,
-                    "'%s' is not a whole number from 0 to %" PRIu64, text,
-                    max);
+                    "'%s' is not a whole number from 0 to %" PRIu64, text, max);
         return false;
     }
     *ret = n;
@@ -181,8 +180,8 @@ ash_parse_size(const char *text, uint64_t *ret, GError **error)
 bool
 ash_parse_bool(const char *text, bool *ret, GError **error)
 {
-    static const char *const names[] = { "off", "on",    "no", "yes", "false",
-                                         "true", "n",    "y",  NULL };
+    static const char *const names[] = { "off",  "on", "no", "yes", "false",
+                                         "true", "n",  "y",  NULL };
 
     for (int i = 0; names[i]; i++) {
         if (strcmp(text, names[i]) == 0) {

@@ -238,7 +238,7 @@ typedef struct LoopCoWork {
 } LoopCoWork;
 
 static void
-loop_co_work_done_cb(LoopWork *work)
+loop_work_done_cb(LoopWork *work)
 {
     work->loop->n_works--;
     work->loop->n_events++;
@@ -252,7 +252,7 @@ co_work(void (*fn)(void *arg), void *arg)
     LoopCoWork call = {
         .work = { .fn = fn,
                   .arg = arg,
-                  .done = loop_co_work_done_cb,
+                  .done = loop_work_done_cb,
                   .loop = loop },
         .co = coro_self(),
     };

@@ -2,7 +2,7 @@
  * export/channel.h - Channel: a byte stream to one client.
  *
  * Transfers never wait: they move what they can or say -EAGAIN; chan_co_wait()
- * waits.  channel-uv.c implements it on sockets, tests/lib/sim-net.c on memory.
+ * waits.  channel-socket.c implements it on sockets, tests/lib/sim-net.c on memory.
  *
  * Layer:   export.      Thread: the loop it is attached to.
  * Yields:  chan_co_wait().
@@ -49,7 +49,7 @@ typedef struct ChannelOps {
 
 struct Channel {
     const ChannelOps *ops;
-    char *peer; /* "127.0.0.1:4711", "unix", for messages */
+    char *peer;    /* "127.0.0.1:4711", "unix", for messages */
     bool is_local; /* a unix socket */
 };
 

@@ -28,9 +28,9 @@ typedef struct ExportConfig {
     const char *name;        /* what clients ask for, 0..4096 bytes UTF-8 */
     const char *description; /* NULL: none; at most 4096 bytes */
     bool writable;
-    bool writethrough;       /* flush after each write */
-    bool allocation_depth;   /* offer qemu:allocation-depth */
-    bool multi_conn;         /* may several connections share it; default on */
+    bool writethrough;     /* flush after each write */
+    bool allocation_depth; /* offer qemu:allocation-depth */
+    bool multi_conn;       /* may several connections share it; default on */
 } ExportConfig;
 
 #define EXPORT_NAME_MAX 4096
@@ -52,6 +52,7 @@ void coroutine_fn export_co_close(Export *export);
 
 Export *export_ref(Export *export);
 void export_unref(Export *export); /* closed before the last one */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Export, export_unref)
 
 /* ---- facts ---- */
 const char *export_id(const Export *export);

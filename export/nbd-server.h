@@ -46,8 +46,8 @@ void nbd_server_remove_export(NbdServer *server, Export *export);
 
 /* A new connection. */
 typedef struct NbdClient {
-    Channel *channel;      /* taken; not attached to a loop */
-    uint64_t handshake_ns; /* time limit of the handshake; 0: none */
+    Channel *channel;          /* taken; not attached to a loop */
+    uint64_t handshake_ns;     /* time limit of the handshake; 0: none */
     void (*closed)(void *arg); /* on main, when the connection is gone */
     void *arg;
 } NbdClient;

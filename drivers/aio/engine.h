@@ -59,17 +59,17 @@ typedef enum {
 } AioWriteFlags;
 
 typedef struct AioStat {
-    uint64_t size;         /* bytes; of a block device, its capacity */
-    uint64_t allocated;    /* bytes on disk */
-    uint64_t dev, ino;     /* identity; for block devices, rdev in dev */
+    uint64_t size;      /* bytes; of a block device, its capacity */
+    uint64_t allocated; /* bytes on disk */
+    uint64_t dev, ino;  /* identity; for block devices, rdev in dev */
     int64_t ctime_ns;
-    int64_t btime_ns;      /* birth, 0 if the file system has none */
+    int64_t btime_ns; /* birth, 0 if the file system has none */
     bool is_block;
     bool is_regular;
-    bool rotational;       /* block devices: says the queue */
-    uint32_t logical_block;  /* block devices: sector size, else 0 */
+    bool rotational;        /* block devices: says the queue */
+    uint32_t logical_block; /* block devices: sector size, else 0 */
     uint32_t physical_block;
-    uint32_t dio_mem_align;    /* statx DIOALIGN; 0 if the host can't say */
+    uint32_t dio_mem_align; /* statx DIOALIGN; 0 if the host can't say */
     uint32_t dio_offset_align;
 } AioStat;
 
@@ -93,13 +93,12 @@ typedef struct AioEngineOps {
 
     /* Control: open, close, space, identity.  0 or -errno. */
     int coroutine_fn (*co_open)(AioEngine *engine, const char *path,
-                                int open_flags, unsigned mode,
-                                AioFile **ret);
+                                int open_flags, unsigned mode, AioFile **ret);
     void coroutine_fn (*co_close)(AioFile *file);
     int coroutine_fn (*co_stat)(AioFile *file, AioStat *ret);
     int coroutine_fn (*co_truncate)(AioFile *file, uint64_t size);
-    int coroutine_fn (*co_space)(AioFile *file, AioSpaceOp op,
-                                 uint64_t offset, uint64_t bytes);
+    int coroutine_fn (*co_space)(AioFile *file, AioSpaceOp op, uint64_t offset,
+                                 uint64_t bytes);
     /* @whence SEEK_DATA or SEEK_HOLE; -ENXIO past the last data. */
     int coroutine_fn (*co_seek)(AioFile *file, uint64_t offset, int whence,
                                 uint64_t *ret);
@@ -150,8 +149,7 @@ AioEngine *aio_engine_get(Loop *loop, AioKind kind, bool direct,
 /* ---- files: what drivers call.  All return 0 or -errno ---- */
 
 int coroutine_fn aio_file_co_open(AioEngine *engine, const char *path,
-                                  int open_flags, unsigned mode,
-                                  AioFile **ret);
+                                  int open_flags, unsigned mode, AioFile **ret);
 void coroutine_fn aio_file_co_close(AioFile *file);
 
 /* Reads until @iov is full or the file ends; *ret_bytes is what was read. */

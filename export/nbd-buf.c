@@ -1,0 +1,281 @@
+/*
+ * export/nbd-buf.c - see export/nbd-buf.h.
+ *
+ * Method: memory comes from mmap in powers of two and goes through a LIFO
+ * pool, so a busy connection uses the same warm pages again and an idle
+ * daemon gives everything beyond the pool back.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
+#include "export/nbd-buf.h"
+
+#include <sys/mman.h>
+
+#include "base/assert.h"
+#include "base/bits.h"
+
+void
+nbd_budget_init(NbdBudget *budget, uint64_t limit)
+{
+    g_mutex_init(&budget->lock);
+    budget->used = 0;
+    budget->limit = limit;
+    ash_list_init(&budget->waiting);
+}
+
+void
+nbd_budget_done(NbdBudget *budget)
+{
+    ash_assert(budget->used == 0);
+    g_mutex_clear(&budget->lock);
+}
+
+uint64_t
+nbd_budget_used(NbdBudget *budget)
+{
+    uint64_t used;
+
+    g_mutex_lock(&budget->lock);
+    used = budget->used;
+    g_mutex_unlock(&budget->lock);
+    return used;
+}
+
+/* ---- the pool ---- */
+
+static unsigned
+nbd_pool_class(size_t bytes)
+{
+    unsigned class = 0;
+
+    while ((NBD_BUF_BYTES << class) < bytes) {
+        class ++;
+    }
+    return class;
+}
+
+static void
+nbd_buf_free(NbdBuf *buf)
+{
+    munmap(buf->data, buf->capacity);
+    g_free(buf);
+}
+
+void
+nbd_pool_done(NbdPool *pool)
+{
+    for (unsigned i = 0; i < NBD_POOL_CLASSES; i++) {
+        while (pool->free[i]) {
+            NbdBuf *buf = pool->free[i];
+
+            pool->free[i] = buf->next;
+            nbd_buf_free(buf);
+        }
+    }
+    pool->bytes = 0;
+}
+
+static NbdBuf *
+nbd_pool_take(NbdPool *pool, unsigned class)
+{
+    NbdBuf *buf = pool->free[class];
+
+    if (buf) {
+        pool->free[class] = buf->next;
+        pool->bytes -= buf->capacity;
+        return buf;
+    }
+    void *data = mmap(NULL, NBD_BUF_BYTES << class, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (data == MAP_FAILED) {
+        return NULL;
+    }
+    buf = g_new0(NbdBuf, 1);
+    buf->data = data;
+    buf->capacity = NBD_BUF_BYTES << class;
+    return buf;
+}
+
+static void
+nbd_pool_put(NbdPool *pool, NbdBuf *buf)
+{
+    unsigned class = nbd_pool_class(buf->capacity);
+
+    if (pool->bytes + buf->capacity > NBD_POOL_BYTES_MAX) {
+        nbd_buf_free(buf);
+        return;
+    }
+    buf->next = pool->free[class];
+    pool->free[class] = buf;
+    pool->bytes += buf->capacity;
+}
+
+/* ---- accounts ---- */
+
+static void
+nbd_account_wake_cb(LoopMsg *msg)
+{
+    NbdAccount *account = ash_container_of(msg, NbdAccount, wake);
+
+    g_mutex_lock(&account->budget->lock);
+    account->wake_posted = false;
+    g_mutex_unlock(&account->budget->lock);
+    co_queue_wake_all(&account->waiters);
+}
+
+void
+nbd_account_init(NbdAccount *account, NbdBudget *budget, size_t limit)
+{
+    *account = (NbdAccount){ .budget = budget, .limit = limit };
+    co_queue_init(&account->waiters);
+    ash_list_init(&account->budget_link);
+    account->wake.fn = nbd_account_wake_cb;
+}
+
+void
+nbd_account_set_loop(NbdAccount *account, Loop *loop, NbdPool *pool)
+{
+    ash_assert(account->used == 0);
+    account->loop = loop;
+    account->pool = pool;
+}
+
+void coroutine_fn
+nbd_account_co_done(NbdAccount *account)
+{
+    ash_assert(account->used == 0);
+    for (;;) {
+        bool posted;
+
+        g_mutex_lock(&account->budget->lock);
+        ash_list_remove(&account->budget_link);
+        posted = account->wake_posted;
+        g_mutex_unlock(&account->budget->lock);
+        if (!posted) {
+            return;
+        }
+        co_sleep_ns(1000000);
+    }
+}
+
+/* Take @bytes of the total; if that can't be, queue for it when @wait. */
+static bool
+nbd_budget_take(NbdAccount *account, size_t bytes, bool wait)
+{
+    NbdBudget *budget = account->budget;
+    bool granted;
+
+    g_mutex_lock(&budget->lock);
+    granted = budget->used + bytes <= budget->limit ||
+              account->used + bytes <= NBD_ACCOUNT_FLOOR;
+    if (granted) {
+        budget->used += bytes;
+        ash_list_remove(&account->budget_link);
+    } else if (wait && ash_list_is_empty(&account->budget_link)) {
+        ash_list_append(&budget->waiting, &account->budget_link);
+    }
+    g_mutex_unlock(&budget->lock);
+    return granted;
+}
+
+static void
+nbd_budget_give(NbdBudget *budget, size_t bytes)
+{
+    g_mutex_lock(&budget->lock);
+    ash_assert(budget->used >= bytes);
+    budget->used -= bytes;
+    if (!ash_list_is_empty(&budget->waiting)) {
+        NbdAccount *first =
+            ash_list_first(&budget->waiting, NbdAccount, budget_link);
+
+        ash_list_remove(&first->budget_link);
+        if (!first->wake_posted) {
+            first->wake_posted = true;
+            loop_post(first->loop, &first->wake);
+        }
+    }
+    g_mutex_unlock(&budget->lock);
+}
+
+/* Count @bytes for @account and in total, if both allow it. */
+static bool
+nbd_account_charge(NbdAccount *account, size_t bytes, bool wait)
+{
+    if (account->used + bytes > account->limit &&
+        account->used + NBD_BUF_BYTES > NBD_ACCOUNT_FLOOR) {
+        return false;
+    }
+    if (!nbd_budget_take(account, bytes, wait)) {
+        return false;
+    }
+    account->used += bytes;
+    return true;
+}
+
+void coroutine_fn
+nbd_account_co_charge(NbdAccount *account, size_t bytes)
+{
+    while (!nbd_account_charge(account, bytes, true)) {
+        co_queue_co_wait(&account->waiters);
+    }
+}
+
+void
+nbd_account_discharge(NbdAccount *account, size_t bytes)
+{
+    ash_assert(account->used >= bytes);
+    account->used -= bytes;
+    nbd_budget_give(account->budget, bytes);
+    co_queue_wake_all(&account->waiters);
+}
+
+/* ---- buffers ---- */
+
+/* A buffer that is counted already; NULL: out of memory, and not any more. */
+static NbdBuf *
+nbd_buf_new(NbdAccount *account, unsigned class)
+{
+    NbdBuf *buf = nbd_pool_take(account->pool, class);
+
+    if (!buf) {
+        nbd_account_discharge(account, NBD_BUF_BYTES << class);
+        return NULL;
+    }
+    buf->account = account;
+    buf->refs = 1;
+    buf->used = 0;
+    return buf;
+}
+
+NbdBuf *
+nbd_buf_try_get(NbdAccount *account, size_t bytes)
+{
+    unsigned class = nbd_pool_class(bytes);
+
+    ash_assert(class < NBD_POOL_CLASSES);
+    if (!nbd_account_charge(account, NBD_BUF_BYTES << class, false)) {
+        return NULL;
+    }
+    return nbd_buf_new(account, class);
+}
+
+NbdBuf *coroutine_fn
+nbd_buf_co_get(NbdAccount *account, size_t bytes)
+{
+    unsigned class = nbd_pool_class(bytes);
+
+    ash_assert(class < NBD_POOL_CLASSES);
+    nbd_account_co_charge(account, NBD_BUF_BYTES << class);
+    return nbd_buf_new(account, class);
+}
+
+void
+nbd_buf_release(NbdBuf *buf)
+{
+    NbdAccount *account = buf->account;
+    size_t capacity = buf->capacity;
+
+    buf->account = NULL;
+    nbd_pool_put(account->pool, buf);
+    nbd_account_discharge(account, capacity);
+}

@@ -1,0 +1,57 @@
+"""The commands of README.md work, in the order in which they stand there.
+
+All ```sh blocks but those of ./dev run as one shell script, in a folder and,
+where the machine allows it, a network of their own: the default port is in
+use by nobody else there.
+
+SPDX-License-Identifier: BSD-3-Clause
+"""
+import os
+import pathlib
+import re
+import subprocess
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("ASHLAR_BUILD", ROOT / "build/asan"))
+OWN_NETWORK = ["unshare", "--map-root-user", "--net"]
+# What "ip link set lo up" does: SIOCSIFFLAGS with IFF_UP | IFF_RUNNING.
+LOOPBACK_UP = """/usr/bin/python3 -c '
+import fcntl, socket, struct
+fcntl.ioctl(socket.socket(), 0x8914, struct.pack("16sH14x", b"lo", 0x41))'
+"""
+
+CLEAN_UP = """
+clean_up() {
+    for f in *.pid; do
+        [ ! -e "$f" ] || kill -KILL "$(cat "$f")" 2>/dev/null || true
+    done
+}
+trap clean_up EXIT
+"""
+
+
+def blocks():
+    found = re.findall(r"^```sh\n(.*?)^```$",
+                       (ROOT / "README.md").read_text(), re.M | re.S)
+    return [b for b in found if not b.startswith("./dev")]
+
+
+def test_commands_of_the_readme_work(tmp_path):
+    parts = blocks()
+    assert len(parts) >= 3
+    shell = ["bash", "-euxo", "pipefail", "script"]
+    script = CLEAN_UP + "\n".join(parts)
+    if subprocess.run([*OWN_NETWORK, "true"], check=False,
+                      capture_output=True).returncode == 0:
+        shell = OWN_NETWORK + shell
+        script = LOOPBACK_UP + script
+    (tmp_path / "script").write_text(script)
+    path = f"{BUILD / 'bin'}:{os.environ['PATH']}"
+    done = subprocess.run(shell, cwd=tmp_path, check=False, text=True,
+                          timeout=120, env={**os.environ, "PATH": path},
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT)
+    assert done.returncode == 0, done.stdout
+    print(f"{len(parts)} blocks, "
+          f"{sum(l.startswith('+ ') for l in done.stdout.splitlines())} "
+          "commands")
