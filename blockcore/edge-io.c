@@ -197,6 +197,15 @@ blk_edge_co_status(BlkEdge *edge, BlkRange range, BlkExtent *ret)
 }
 
 int
+blk_edge_try_read(BlkEdge *edge, BlkRange range, const IoVec *iov)
+{
+    if (ash_unlikely(!blk_range_is_inside(range, edge->child->size))) {
+        return -EAGAIN;
+    }
+    return blk_node_try_read(edge->child, range, iov);
+}
+
+int
 blk_edge_map_file(BlkEdge *edge, BlkRange range, BlkFileRange *ret)
 {
     if (range.bytes == 0 ||
