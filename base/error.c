@@ -8,7 +8,9 @@
 #include <errno.h>
 #include <stdarg.h>
 
-G_DEFINE_QUARK(ash - error - quark, ash_error)
+/* clang-format off: the first argument is text */
+G_DEFINE_QUARK(ash-error-quark, ash_error)
+/* clang-format on */
 
 void
 ash_set_error_errno(GError **error, int err, const char *fmt, ...)
