@@ -173,6 +173,19 @@ sim_write_apply(SimDisk *disk, SimFile *file, uint64_t offset, const IoVec *iov,
     return fault ? -fault : (int64_t)bytes;
 }
 
+/* Has this file description to be told about a failed write-back? */
+static int
+sim_flush_report(SimDisk *disk, SimFile *file)
+{
+    SimInode *inode = file->inode;
+    bool news = disk->config.report_once ? inode->reported != inode->errseq
+                                         : file->errseq_seen != inode->errseq;
+
+    file->errseq_seen = inode->errseq;
+    inode->reported = inode->errseq;
+    return news ? -inode->wb_error : 0;
+}
+
 /* The host writes back on its own, and may fail at it. */
 static void
 sim_writeback(SimDisk *disk, SimFile *file)
@@ -211,8 +224,11 @@ sim_engine_co_writev(AioFile *f, uint64_t offset, const IoVec *iov,
         sim_file(f)->errseq_seen = inode->errseq;
         inode->reported = inode->errseq;
     } else if (flags & AIO_WRITE_FUA && r > 0) {
+        int err = sim_flush_report(io.disk, io.file);
+
         sim_store_flush_op(inode->store, op, io.offset, (uint64_t)r);
         inode->name_durable = true;
+        r = err < 0 ? err : r;
     }
     r = sim_io_co_end(&io, op, r);
     if (r > 0) {
@@ -241,19 +257,6 @@ sim_engine_try_writev(AioFile *f, uint64_t offset, const IoVec *iov)
 }
 
 /* ---- flush ---- */
-
-/* Has this file description to be told about a failed write-back? */
-static int
-sim_flush_report(SimDisk *disk, SimFile *file)
-{
-    SimInode *inode = file->inode;
-    bool news = disk->config.report_once ? inode->reported != inode->errseq
-                                         : file->errseq_seen != inode->errseq;
-
-    file->errseq_seen = inode->errseq;
-    inode->reported = inode->errseq;
-    return news ? -inode->wb_error : 0;
-}
 
 int coroutine_fn
 sim_engine_co_flush(AioFile *f)
