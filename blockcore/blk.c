@@ -461,6 +461,21 @@ blk_co_allocation_depth(Blk *blk, BlkRange range, uint64_t *ret_bytes,
 }
 
 int
+blk_try_read(Blk *blk, BlkRange range, const IoVec *iov)
+{
+    int ret = blk_check(blk, range, 0, -EINVAL);
+
+    if (ash_unlikely(ret != 0 || blk->quiesce > 0 || range.bytes == 0)) {
+        return -EAGAIN;
+    }
+    ret = blk_node_try_read(blk->root->child, range, iov);
+    if (ash_likely(ret == 0)) {
+        blk_stats_count(&blk->stats.op[BLK_OP_READ], range.bytes, 0);
+    }
+    return ret;
+}
+
+int
 blk_map_file(Blk *blk, BlkRange range, BlkFileRange *ret)
 {
     int err = blk_check(blk, range, 0, -EINVAL);

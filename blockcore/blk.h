@@ -13,6 +13,7 @@
  *   -ENOSPC     write or zero past the end, or the host is full
  *   -ENOMEM     no memory                   -ESHUTDOWN  a peer is gone
  *   -EIO        anything else, and every modification of a failed node
+ *   -EAGAIN     only try_read
  *   -ENOTSUP    only zero with NO_FALLBACK; write with COMPRESSED; map_file
  * They are looked for in the order medium, read-only, range.  An empty request
  * at or before the end succeeds and does nothing.
@@ -92,6 +93,12 @@ int coroutine_fn blk_co_allocation_depth(Blk *blk, BlkRange range,
  * the pages (splice) or given up; counts as a read of range.bytes.
  */
 int blk_map_file(Blk *blk, BlkRange range, BlkFileRange *ret);
+
+/*
+ * A read that does not wait for anything, or -EAGAIN: then, and after any
+ * other error, ask blk_co_read().  Never yields, so it needs no coroutine.
+ */
+int blk_try_read(Blk *blk, BlkRange range, const IoVec *iov);
 
 /* ---- drain ---- */
 

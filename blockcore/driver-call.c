@@ -185,6 +185,17 @@ blk_driver_map_file(BlkNode *node, BlkRange range, BlkFileRange *ret)
     return blk_driver_check_result(node->driver->map_file(node, range, ret));
 }
 
+int
+blk_driver_try_read(BlkNode *node, BlkRange range, const IoVec *iov)
+{
+    if (!node->driver->try_read) {
+        return -EAGAIN;
+    }
+    blk_driver_check_range(node, range, false);
+    blk_driver_check_transfer(node, range, iov);
+    return blk_driver_check_result(node->driver->try_read(node, range, iov));
+}
+
 int coroutine_fn
 blk_driver_co_allocated(BlkNode *node, uint64_t *ret)
 {

@@ -47,6 +47,7 @@ int coroutine_fn blk_driver_co_status(BlkNode *node, BlkRange range,
 
 /* -ENOTSUP when the slot is NULL or the range not aligned. */
 int blk_driver_map_file(BlkNode *node, BlkRange range, BlkFileRange *ret);
+int blk_driver_try_read(BlkNode *node, BlkRange range, const IoVec *iov);
 
 /* The bytes allocated on the host, from the first node down the primary
  * children that knows; -ENOTSUP: none does. */

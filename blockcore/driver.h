@@ -94,6 +94,10 @@ struct BlkDriver {
     /* Which plain file range holds exactly this data, in memory already.
      * -ENOTSUP: read it instead.  NULL: never.  Must not yield. */
     int (*map_file)(BlkNode *node, BlkRange range, BlkFileRange *ret);
+    /* co_read, but only if nothing has to be waited for: -EAGAIN otherwise,
+     * and for every other reason to go the long way.  NULL: never.  Must not
+     * yield. */
+    int (*try_read)(BlkNode *node, BlkRange range, const IoVec *iov);
     /* Bring into the cache.  NULL: the core reads and drops. */
     int coroutine_fn (*co_prefetch)(BlkNode *node, BlkRange range);
 

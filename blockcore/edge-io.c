@@ -11,6 +11,7 @@
 #include "base/assert.h"
 #include "base/bits.h"
 #include "blockcore/driver-call.h"
+#include "blockcore/far-call.h"
 #include "blockcore/flush.h"
 #include "blockcore/io-align.h"
 #include "blockcore/io-fallback.h"
@@ -37,6 +38,16 @@ blk_edge_size(const BlkEdge *edge)
 
 /* ---- reads ---- */
 
+static inline int coroutine_fn
+blk_edge_co_read_inside(BlkEdge *edge, BlkRange range, const IoVec *iov,
+                        BlkReqFlags flags)
+{
+    if (blk_node_is_far(edge->child)) {
+        return blk_far_co_call(edge->child, BLK_OP_READ, range, iov, flags);
+    }
+    return blk_node_co_read(edge->child, range, iov, flags);
+}
+
 /* A read that passes the child's end: zeros there. */
 static int coroutine_fn
 blk_edge_co_read_past_end(BlkEdge *edge, BlkRange range, const IoVec *iov,
@@ -54,8 +65,8 @@ blk_edge_co_read_past_end(BlkEdge *edge, BlkRange range, const IoVec *iov,
             return -ENOMEM;
         }
         iov_slice(iov, 0, inside, space, &part);
-        ret = blk_node_co_read(edge->child, blk_range_head(range, inside),
-                               &part, flags);
+        ret = blk_edge_co_read_inside(edge, blk_range_head(range, inside),
+                                      &part, flags);
     }
     if (ret == 0) {
         iov_memset(iov, inside, 0, iov->bytes - inside);
@@ -75,7 +86,7 @@ blk_edge_co_read(BlkEdge *edge, BlkRange range, const IoVec *iov,
     if (ash_unlikely(!blk_range_is_inside(range, edge->child->size))) {
         return blk_edge_co_read_past_end(edge, range, iov, flags);
     }
-    return blk_node_co_read(edge->child, range, iov, flags);
+    return blk_edge_co_read_inside(edge, range, iov, flags);
 }
 
 /* ---- modifications ---- */
@@ -113,6 +124,10 @@ blk_edge_co_write(BlkEdge *edge, BlkRange range, const IoVec *iov,
     if (ash_unlikely(range.bytes - 1 >= BLK_TRANSFER_MAX)) {
         return range.bytes == 0 ? 0 : -EINVAL;
     }
+    if (blk_node_is_far(edge->child)) {
+        return blk_far_co_call(edge->child, BLK_OP_WRITE, range, iov,
+                               flags);
+    }
     return blk_node_co_write(edge->child, range, iov, flags);
 }
 
@@ -123,6 +138,9 @@ blk_edge_co_zero(BlkEdge *edge, BlkRange range, BlkReqFlags flags)
 
     if (ret != 0 || range.bytes == 0) {
         return ret;
+    }
+    if (blk_node_is_far(edge->child)) {
+        return blk_far_co_call(edge->child, BLK_OP_ZERO, range, NULL, flags);
     }
     return blk_node_co_zero(edge->child, range, flags);
 }
@@ -135,12 +153,18 @@ blk_edge_co_trim(BlkEdge *edge, BlkRange range)
     if (ret != 0 || range.bytes == 0) {
         return ret;
     }
+    if (blk_node_is_far(edge->child)) {
+        return blk_far_co_call(edge->child, BLK_OP_TRIM, range, NULL, 0);
+    }
     return blk_node_co_trim(edge->child, range);
 }
 
 int coroutine_fn
 blk_edge_co_flush(BlkEdge *edge)
 {
+    if (blk_node_is_far(edge->child)) {
+        return blk_far_co_call(edge->child, BLK_OP_FLUSH, blk_range(0, 0), NULL, 0);
+    }
     return blk_node_co_flush(edge->child);
 }
 
@@ -156,6 +180,9 @@ blk_edge_co_prefetch(BlkEdge *edge, BlkRange range)
     if (range.bytes == 0) {
         return 0;
     }
+    if (blk_node_is_far(edge->child)) {
+        return blk_far_co_call(edge->child, BLK_OP_CACHE, range, NULL, 0);
+    }
     return blk_node_co_prefetch(edge->child, range);
 }
 
@@ -167,6 +194,15 @@ blk_edge_co_status(BlkEdge *edge, BlkRange range, BlkExtent *ret)
         return 0;
     }
     return blk_node_co_status(edge->child, range, ret);
+}
+
+int
+blk_edge_try_read(BlkEdge *edge, BlkRange range, const IoVec *iov)
+{
+    if (ash_unlikely(!blk_range_is_inside(range, edge->child->size))) {
+        return -EAGAIN;
+    }
+    return blk_node_try_read(edge->child, range, iov);
 }
 
 int

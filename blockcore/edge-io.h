@@ -36,5 +36,6 @@ int coroutine_fn blk_edge_co_prefetch(BlkEdge *edge, BlkRange range);
 int coroutine_fn blk_edge_co_status(BlkEdge *edge, BlkRange range,
                                     BlkExtent *ret);
 int blk_edge_map_file(BlkEdge *edge, BlkRange range, BlkFileRange *ret);
+int blk_edge_try_read(BlkEdge *edge, BlkRange range, const IoVec *iov);
 int coroutine_fn blk_edge_co_allocated(BlkEdge *edge, uint64_t *ret);
 void coroutine_fn blk_edge_co_debug_event(BlkEdge *edge, const char *event);

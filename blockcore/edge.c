@@ -5,6 +5,7 @@
  */
 #include "blockcore/edge.h"
 
+#include "blockcore/flush.h"
 #include "blockcore/graph-priv.h"
 #include "blockcore/inflight.h"
 #include "blockcore/node-priv.h"
@@ -98,9 +99,15 @@ blk_edge_co_detach_root(BlkEdge *take_edge)
     ash_assert(!take_edge->parent);
     ash_assert(loop_current() == node->loop);
     blk_graph_lock_co_acquire(lock);
+    /* While the image is still locked. */
+    if (take_edge->perm & BLK_PERM_MODIFY) {
+        err = blk_node_co_flush(node);
+    }
     blk_edge_co_drop(take_edge);
     if (node->n_refs == 0) {
-        err = blk_graph_co_reap(node);
+        int close_err = blk_graph_co_reap(node);
+
+        err = err != 0 ? err : close_err;
     }
     blk_graph_lock_release(lock);
     return err;

@@ -30,8 +30,9 @@ bool coroutine_fn blk_edge_co_attach_root(Blk *blk, BlkNode *node,
                                           BlkPerm perm, BlkPerm shared,
                                           BlkEdge **ret, GError **error);
 
-/* Let go; no request of the Blk is in flight.  Closes the node if nobody else
- * refers to it.  Returns the flush error of that, else 0. */
+/* Let go; no request of the Blk is in flight.  What it wrote is flushed, and
+ * the node is closed if nobody else refers to it.  Returns the flush error of
+ * that, else 0. */
 int coroutine_fn blk_edge_co_detach_root(BlkEdge *take_edge);
 
 /* Change what a root's edge holds.  Errors: as attach; nothing has changed. */

@@ -17,6 +17,7 @@
 
 #include "base/list.h"
 #include "blockcore/driver-call.h"
+#include "blockcore/edge-io.h"
 #include "blockcore/inflight.h"
 #include "coro/co-lock.h"
 
@@ -25,11 +26,12 @@ blk_flush_co_children(BlkNode *node)
 {
     int ret = 0;
 
+    /* The node is in flight, so its edges stay. */
     ash_list_foreach(link, &node->children) {
         BlkEdge *edge = ash_container_of(link, BlkEdge, parent_link);
 
         if (!(edge->role & BLK_ROLE_BACKING)) {
-            ret = blk_node_co_flush(edge->child);
+            ret = blk_edge_co_flush(edge);
         }
         if (ret != 0) {
             break;

@@ -462,6 +462,25 @@ blk_node_co_read(BlkNode *node, BlkRange range, const IoVec *iov,
 }
 
 int
+blk_node_try_read(BlkNode *node, BlkRange range, const IoVec *iov)
+{
+    const BlkLimits *limits = &node->limits;
+    int ret;
+
+    /* What does not yield overlaps with nothing, so it is not tracked. */
+    if (ash_unlikely(node->n_serialising > 0 || limits->mem_align > 1 ||
+                     range.bytes - 1 > limits->max_transfer - 1 ||
+                     !blk_range_is_aligned(range, limits->request_align))) {
+        return -EAGAIN;
+    }
+    ret = blk_driver_try_read(node, range, iov);
+    if (ash_likely(ret == 0)) {
+        blk_stats_count(&node->stats.op[BLK_OP_READ], range.bytes, 0);
+    }
+    return ret;
+}
+
+int
 blk_node_map_file(BlkNode *node, BlkRange range, BlkFileRange *ret)
 {
     int err;

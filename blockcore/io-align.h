@@ -54,6 +54,9 @@ int coroutine_fn blk_node_co_write(BlkNode *node, BlkRange range,
 /* The file range behind a read of @range (not empty, inside the size), which
  * it then is.  Error: -ENOTSUP, also while a request serialises. */
 int blk_node_map_file(BlkNode *node, BlkRange range, BlkFileRange *ret);
+/* See driver.h; -EAGAIN also while a request on the node serialises, or when
+ * the request would have to be padded or split. */
+int blk_node_try_read(BlkNode *node, BlkRange range, const IoVec *iov);
 
 /* ---- for io-fallback.c ---- */
 

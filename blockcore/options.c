@@ -375,6 +375,9 @@ options_set_unknown(const BlkOptions *opts, const char *driver,
     }
     g_ptr_array_add(names, NULL);
     near = ash_parse_nearest(key, (const char *const *)names->pdata);
+    if (near && strcmp(near, key) == 0) {
+        near = NULL; /* the "N" itself */
+    }
     g_set_error(error, ASH_ERROR, ASH_ERROR_CONFIG,
                 "driver '%s' has no option '%s%s'%s%s%s%s", driver,
                 opts->prefix, key, near ? ", did you mean '" : "",

@@ -17,8 +17,8 @@ target_link_options(ashlar_flags INTERFACE -pie)
 
 if(CMAKE_BUILD_TYPE STREQUAL "Release")
     target_compile_options(ashlar_flags INTERFACE
-        -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
+        -O2 -g -flto=auto -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
         -fstack-protector-strong -fstack-clash-protection)
-    target_link_options(ashlar_flags INTERFACE
+    target_link_options(ashlar_flags INTERFACE -O2 -flto=auto
         -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code)
 endif()

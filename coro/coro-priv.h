@@ -54,3 +54,7 @@ typedef struct CoroThread {
 /* Of the calling thread.  A coroutine may wake up on another thread: do not
  * keep the result across a yield. */
 CoroThread *coro_thread(void);
+
+/* Run at most @n_max of the coroutines that are ready; returns how many.  The
+ * switch is in the loop itself: a return after it would be mispredicted. */
+unsigned coro_run_ready(Loop *loop, unsigned n_max);

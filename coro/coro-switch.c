@@ -58,6 +58,8 @@ coro_context_prepare(CoroContext *ctx, void *low, void *top, CoroEntry *entry)
     *--sp = NULL;
     __asm__("stmxcsr %0\n\tfnstcw %1"
             : "=m"(ctx->mxcsr), "=m"(ctx->x87_control));
+#elif defined(__aarch64__)
+    __asm__("mrs %0, fpcr" : "=r"(ctx->fpcr));
 #endif
     ctx->sp = sp;
     ctx->fp = NULL;

@@ -11,8 +11,8 @@
  * ThreadSanitizer are told about each switch; without that their reports are
  * wrong.
  *
- * Only the control words that a C function must preserve are switched: MXCSR
- * and the x87 control word on x86-64, and these only when they differ.
+ * The floating-point control words (MXCSR and the x87 control word, FPCR), which
+ * a C function must preserve, are switched when they differ.
  *
  * Layer:   coro, private to coro.c.      Thread: any.
  * Method:  this file and coro-switch.c.  Tests: tests/unit/coro/test-coro.c
@@ -55,13 +55,17 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
-/* The offsets of the first five are known to the assembly below. */
+/* The offsets of the first members are known to the assembly below. */
 typedef struct CoroContext {
     void *sp;
     void *fp;
     void *pc;
+#if defined(__x86_64__)
     uint32_t mxcsr;
     uint16_t x87_control;
+#elif defined(__aarch64__)
+    uint64_t fpcr;
+#endif
 #ifdef CORO_UCONTEXT
     ucontext_t uc;
 #endif
@@ -75,12 +79,17 @@ typedef struct CoroContext {
 #endif
 } CoroContext;
 
-_Static_assert(offsetof(CoroContext, sp) == 0, "known to the assembly");
+#if defined(__x86_64__)
 _Static_assert(offsetof(CoroContext, fp) == 8, "known to the assembly");
 _Static_assert(offsetof(CoroContext, pc) == 16, "known to the assembly");
 _Static_assert(offsetof(CoroContext, mxcsr) == 24, "known to the assembly");
 _Static_assert(offsetof(CoroContext, x87_control) == 28,
                "known to the assembly");
+#elif defined(__aarch64__)
+_Static_assert(offsetof(CoroContext, fp) == 8, "known to the assembly");
+_Static_assert(offsetof(CoroContext, pc) == 16, "known to the assembly");
+_Static_assert(offsetof(CoroContext, fpcr) == 24, "known to the assembly");
+#endif
 
 /* Where a new context starts; it never returns. */
 typedef void CoroEntry(CoroContext *self);
@@ -148,11 +157,18 @@ coro_context_swap(CoroContext *from, CoroContext *to)
     __asm__ volatile("adr x9, 1f\n\t"
                      "mov x10, sp\n\t"
                      "stp x10, x29, [x1]\n\t"
-                     "str x9, [x1, #16]\n\t"
+                     "mrs x11, fpcr\n\t"
+                     "stp x9, x11, [x1, #16]\n\t"
                      "ldp x10, x29, [x0]\n\t"
-                     "ldr x16, [x0, #16]\n\t"
+                     "ldp x16, x12, [x0, #16]\n\t"
                      "mov sp, x10\n\t"
+                     "cmp x11, x12\n\t"
+                     "b.ne 3f\n"
+                     "2:\n\t"
                      "br x16\n"
+                     "3:\n\t"
+                     "msr fpcr, x12\n\t"
+                     "b 2b\n"
                      "1:\n\t"
                      "hint #36\n" /* bti j */
                      : "+r"(x0), "+r"(x1)

@@ -251,16 +251,50 @@ co_hop(Loop *target)
     }
 }
 
-void
-coro_enter(Coro *co)
+static inline void
+coro_unqueue(Coro *co)
 {
-    Loop *loop = co->loop;
-
     ash_assert(co->queued);
     co->queued = false;
     ash_list_remove(&co->link);
-    loop->n_ready--;
+    co->loop->n_ready--;
+}
+
+void
+coro_enter(Coro *co)
+{
+    coro_unqueue(co);
     coro_run(coro_thread(), co);
+}
+
+/* Of the ready ones, the one that the loop's owner picks. */
+static ASH_COLD Coro *
+coro_pick(Loop *loop)
+{
+    AshList *link = loop->ready.next;
+    size_t place = loop->ops->pick(loop, loop->n_ready);
+
+    ash_assert(place < loop->n_ready);
+    while (place-- > 0) {
+        link = link->next;
+    }
+    return ash_container_of(link, Coro, link);
+}
+
+unsigned
+coro_run_ready(Loop *loop, unsigned n_max)
+{
+    CoroThread *t = coro_thread();
+    unsigned n = 0;
+
+    for (; n < n_max && loop->n_ready > 0; n++) {
+        Coro *co = loop->ops->pick ? coro_pick(loop)
+                                   : ash_list_first(&loop->ready, Coro, link);
+
+        coro_unqueue(co);
+        coro_run(t, co);
+    }
+    return n;
 }
 
 void

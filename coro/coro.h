@@ -64,7 +64,9 @@ void coro_wake(Coro *co);
  * co_hop() - move the running coroutine to another loop and go on there.
  * @target: any loop, the current one included (then it does nothing)
  *
- * Needs:   that nothing bound to the old loop (timer, fd watch) is pending.
+ * Needs:   that nothing bound to the old loop (timer, fd watch) is pending, and
+ *          that the calling function uses no thread-local variable, nor errno,
+ *          on both sides: a compiler may keep its address.
  * Yields:  yes.
  */
 void coroutine_fn co_hop(Loop *target);
@@ -73,7 +75,8 @@ void coroutine_fn co_hop(Loop *target);
 typedef struct CoroStats {
     unsigned n_live;        /* made and not finished */
     unsigned n_pooled;      /* stacks kept for reuse */
-    size_t stack_high_bytes; /* most stack any coroutine used; dev builds */
+    size_t stack_high_bytes; /* most stack of any that finished; measured with
+                              * ASH_SLOW_ASSERTS, else 0 */
 } CoroStats;
 void coro_get_stats(CoroStats *ret);
 

@@ -65,6 +65,7 @@ struct Loop {
     unsigned n_fds;    /* watches */
     unsigned n_works;  /* calls offloaded and not done */
     LoopMsg *inbox;     /* atomic stack of posted messages, newest first */
+    unsigned n_posting; /* atomic: threads in loop_post() */
     LoopMsg stop_msg;
     bool stop_posted; /* atomic: stop_msg is on its way */
     bool stopping;

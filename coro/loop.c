@@ -6,11 +6,16 @@
  * loop takes the whole stack with one exchange and turns it around, so a
  * sender's messages keep their order.
  *
+ * The message may be what ends the loop, while its sender has yet to see
+ * whether the loop must be woken.  So senders are counted from before the
+ * message is there until they are done, and loop_free() waits for them.
+ *
  * SPDX-License-Identifier: BSD-3-Clause
  */
 #include "coro/loop.h"
 
 #include <glib.h>
+#include <sched.h>
 
 #include "base/assert.h"
 #include "coro/coro-priv.h"
@@ -23,12 +28,14 @@ loop_post(Loop *loop, LoopMsg *msg)
 {
     LoopMsg *head = __atomic_load_n(&loop->inbox, __ATOMIC_RELAXED);
 
+    __atomic_fetch_add(&loop->n_posting, 1, __ATOMIC_RELAXED);
     do {
         msg->next = head;
     } while (!__atomic_compare_exchange_n(&loop->inbox, &head, msg, true,
                                           __ATOMIC_SEQ_CST,
                                           __ATOMIC_RELAXED));
     loop->ops->wakeup(loop);
+    __atomic_fetch_sub(&loop->n_posting, 1, __ATOMIC_RELEASE);
 }
 
 static LoopMsg *
@@ -110,22 +117,6 @@ loop_run_deferred(Loop *loop)
 
 /* ---- turns ---- */
 
-static Coro *
-loop_next_ready(Loop *loop)
-{
-    AshList *link = loop->ready.next;
-
-    if (loop->ops->pick) {
-        size_t place = loop->ops->pick(loop, loop->n_ready);
-
-        ash_assert(place < loop->n_ready);
-        while (place-- > 0) {
-            link = link->next;
-        }
-    }
-    return ash_container_of(link, Coro, link);
-}
-
 bool
 loop_run_ready(Loop *loop)
 {
@@ -133,11 +124,10 @@ loop_run_ready(Loop *loop)
     bool any = false;
 
     do {
-        for (; left > 0 && loop->n_ready > 0; left--) {
-            coro_enter(loop_next_ready(loop));
-            any = true;
-        }
-        any |= loop_run_deferred(loop);
+        unsigned n = coro_run_ready(loop, left);
+
+        left -= n;
+        any |= loop_run_deferred(loop) || n > 0;
     } while (left > 0 && loop->n_ready > 0);
     return any;
 }
@@ -299,6 +289,9 @@ loop_done(Loop *loop)
 void
 loop_free(Loop *loop)
 {
+    while (__atomic_load_n(&loop->n_posting, __ATOMIC_ACQUIRE) > 0) {
+        sched_yield();
+    }
     loop->ops->free(loop);
 }
 

@@ -9,10 +9,13 @@
  *
  * A turn: run ready coroutines until none is left, then the deferred calls
  * (submit I/O, send replies), again while these made something ready; then
- * wait for the outside.
+ * wait for the outside.  Coroutines that are always ready do not keep it from
+ * looking there now and then.
  *
  * Layer:   coro.      Thread: the loop's own, except where "any thread" stands.
- * Yields:  co_sleep_ns, co_wait_fd, co_work.
+ * Yields:  co_sleep_ns, co_pause, co_wait_fd, co_work.
+ * Method:  loop.c (turns, messages), loop-timer.c, loop-fd.c, loop-uv.c (the
+ *          outside), spin.c (when to poll).
  * Tests:   tests/unit/coro/test-loop.c
  *
  * SPDX-License-Identifier: BSD-3-Clause
@@ -38,8 +41,8 @@ typedef struct LoopMsg {
     void (*fn)(struct LoopMsg *msg); /* runs on the target, must not block */
 } LoopMsg;
 
-/* Any thread: run @msg->fn on @loop.  @msg is the caller's until then; order
- * is kept between two messages of one sender. */
+/* Any thread: run @msg->fn on @loop.  @msg must stay until then, and is not
+ * touched afterwards; order is kept between two messages of one sender. */
 void loop_post(Loop *loop, LoopMsg *msg);
 
 /* ---- deferred calls ---- */
@@ -83,8 +86,9 @@ typedef enum {
  * read and write. */
 typedef struct LoopFd LoopFd;
 
-/* Borrow @fd until loop_fd_free().  NULL and *error if the fd can't be
- * watched (a regular file, say). */
+/* Borrow @fd until loop_fd_free(), which comes before close(); make it
+ * nonblocking.  One watch an fd and loop.  Error: IO if the fd can't be watched
+ * (a regular file, say). */
 LoopFd *loop_fd_new(Loop *loop, int fd, GError **error);
 /* Nobody waits on it any more. */
 void loop_fd_free(LoopFd *watch);
@@ -120,13 +124,15 @@ void coroutine_fn co_work(void (*fn)(void *arg), void *arg);
 /* A libuv loop for the calling thread or, with loop_thread_start(), for one of
  * its own.  Error: IO. */
 Loop *loop_new(const char *name, GError **error);
-/* Nothing watched, armed or posted is left. */
+/* Nothing watched, armed or posted is left, and nobody will post any more;
+ * waits for threads that are still about to return from loop_post(). */
 void loop_free(Loop *loop);
-/* Run until loop_stop(). */
+/* Run until loop_stop(), and then what is ready or posted by then. */
 void loop_run(Loop *loop);
-/* Any thread. */
+/* Any thread.  Before loop_run(), it makes that return at once. */
 void loop_stop(Loop *loop);
-/* Run @loop on a new thread / wait for that thread after loop_stop(). */
+/* Run @loop on a new thread / wait for that thread after loop_stop().  The
+ * thread asserts that no coroutine is left on it. */
 bool loop_thread_start(Loop *loop, GError **error);
 void loop_thread_join(Loop *loop);
 

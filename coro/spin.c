@@ -7,6 +7,9 @@
 
 #include "base/assert.h"
 
+/* At least so many short sleeps in a row bring an attempt forward. */
+#define SPIN_SHORT_MIN 2U
+
 static unsigned
 spin_double(unsigned n)
 {
@@ -19,7 +22,7 @@ spin_double(unsigned n)
 void
 spin_init(Spin *spin)
 {
-    *spin = (Spin){ .short_min = 2 };
+    *spin = (Spin){ .short_min = SPIN_SHORT_MIN };
 }
 
 bool
@@ -35,8 +38,8 @@ spin_end(Spin *spin, bool caught)
 
     if (caught) {
         spin->skip = 0;
-        if (spin->on_trial && spin->short_min > 2) {
-            spin->short_min /= 2;
+        if (spin->short_min > SPIN_SHORT_MIN) {
+            spin->short_min -= spin->on_trial ? spin->short_min / 2 : 1;
         }
     } else {
         spin->skip = spin_double(spin->skip);

@@ -11,7 +11,8 @@
  * Sleeps that turn out shorter than the window would have been caught, so a
  * few of them in a row bring the next attempt forward.  Where such attempts
  * miss all the same (the peer needs our CPU, as on a machine with one), more
- * and more of them are asked for, also up to SPIN_SKIP_MAX.
+ * and more of them are asked for, also up to SPIN_SKIP_MAX; catches restore the
+ * trust.
  *
  * Pure: knows no clock and does not poll.
  *

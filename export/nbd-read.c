@@ -1,6 +1,8 @@
 /*
- * export/nbd-read.c - READ: three ways to answer.
+ * export/nbd-read.c - READ: four ways to answer.
  *
+ *  at once  Small, and in memory already: a plain function call, no request
+ *           object and no coroutine.
  *  splice   The data are pages of a plain file, in memory: they go from the
  *           file to the socket through a pipe and are never copied by us.
  *           The pipe is filled before the header is queued, so an error of
@@ -26,31 +28,55 @@
 
 #define NBD_READ_SPLICE_MIN ((uint64_t)32 << 10)
 #define NBD_READ_INLINE_MAX ((uint64_t)64 << 10)
+#define NBD_REPLY_HOLE_MAX (NBD_REPLY_HEADER_MAX + sizeof(Be32))
 /* A pipe of n bytes takes n / 4096 pages, whole or not. */
 #define NBD_PAGE_BYTES ((uint64_t)4096)
+/* Shorter zeros are sent as they are. */
+#define NBD_READ_HOLE_MIN ((uint64_t)64)
 /* Chunks of one sparse reply; what is left then is sent as data. */
 #define NBD_READ_CHUNKS_MAX 64
 
 /* The header of a data reply that carries @bytes at @offset; its length. */
 static size_t
-nbd_read_encode(NbdRequest *r, uint8_t *out, uint64_t offset, uint64_t bytes,
-                uint16_t flags)
+nbd_read_encode(NbdMode mode, const NbdCall *call, uint8_t *out,
+                uint64_t offset, uint64_t bytes, uint16_t flags)
 {
-    NbdMode mode = r->conn->mode;
     Be64 be_offset = be64_put(offset);
     size_t n;
 
     if (mode == NBD_MODE_SIMPLE) {
-        return nbd_encode_simple_reply(out, r->call.cookie, 0);
+        return nbd_encode_simple_reply(out, call->cookie, 0);
     }
     n = nbd_encode_chunk(mode, out,
                          &(NbdChunk){ .flags = flags,
                                       .type = NBD_REPLY_TYPE_OFFSET_DATA,
-                                      .cookie = r->call.cookie,
-                                      .offset = r->call.offset,
+                                      .cookie = call->cookie,
+                                      .offset = call->offset,
                                       .len = bytes + sizeof(Be64) });
     memcpy(out + n, &be_offset, sizeof(be_offset));
     return n + sizeof(be_offset);
+}
+
+/* The whole chunk of a hole; its length, up to NBD_REPLY_HOLE_MAX. */
+static size_t
+nbd_read_encode_hole(NbdMode mode, const NbdCall *call, uint8_t *out,
+                     BlkRange range, uint16_t flags)
+{
+    Be64 be_offset = be64_put(range.offset);
+    Be32 be_bytes = be32_put((uint32_t)range.bytes);
+    size_t n;
+
+    n = nbd_encode_chunk(mode, out,
+                         &(NbdChunk){ .flags = flags,
+                                      .type = NBD_REPLY_TYPE_OFFSET_HOLE,
+                                      .cookie = call->cookie,
+                                      .offset = call->offset,
+                                      .len = sizeof(be_offset) +
+                                             sizeof(be_bytes) });
+    memcpy(out + n, &be_offset, sizeof(be_offset));
+    n += sizeof(be_offset);
+    memcpy(out + n, &be_bytes, sizeof(be_bytes));
+    return n + sizeof(be_bytes);
 }
 
 /* ---- splice ---- */
@@ -117,7 +143,7 @@ nbd_read_co_try_splice(NbdRequest *r)
         nbd_buf_unref(buf);
         return false;
     }
-    n = nbd_read_encode(r, head, r->range.offset, r->range.bytes,
+    n = nbd_read_encode(conn->mode, &r->call, head, r->range.offset, r->range.bytes,
                         NBD_REPLY_FLAG_DONE);
     buf->used = (size_t)(head - buf->data) + n;
     nbd_reply_add(conn, buf, head, n);
@@ -128,6 +154,46 @@ nbd_read_co_try_splice(NbdRequest *r)
     }
     nbd_reply_end(r);
     nbd_reply_flush(conn);
+    return true;
+}
+
+/* ---- at once ---- */
+
+bool
+nbd_read_try_at_once(NbdConn *conn, const NbdCall *call)
+{
+    size_t lead = nbd_read_header_bytes(conn->mode);
+    size_t room = lead + call->len;
+    uint8_t *head;
+    BlkRange range;
+    IoVec iov;
+
+    if (call->command != NBD_CMD_READ || call->flags != 0 ||
+        call->len >= NBD_READ_SPLICE_MIN || call->len == 0 || conn->closing ||
+        !blk_range_validate(call->offset, call->len, &range)) {
+        return false;
+    }
+    head = nbd_reply_try_reserve(conn, room);
+    if (!head) {
+        return false;
+    }
+    iov_init_one(&iov, head + lead, range.bytes);
+    if (blk_try_read(conn->blk, range, &iov) != 0) {
+        conn->out_buf->used -= room;
+        return false;
+    }
+    if (conn->mode != NBD_MODE_SIMPLE && range.bytes >= NBD_READ_HOLE_MIN &&
+        ash_buf_is_zero(head + lead, range.bytes)) {
+        size_t n = nbd_read_encode_hole(conn->mode, call, head, range,
+                                        NBD_REPLY_FLAG_DONE);
+
+        conn->out_buf->used -= room - n;
+        nbd_reply_add(conn, nbd_buf_ref(conn->out_buf), head, n);
+        return true;
+    }
+    ash_maybe(nbd_read_encode(conn->mode, call, head, range.offset,
+                              range.bytes, NBD_REPLY_FLAG_DONE));
+    nbd_reply_add(conn, nbd_buf_ref(conn->out_buf), head, room);
     return true;
 }
 
@@ -164,7 +230,7 @@ nbd_read_finish(NbdRequest *r)
 {
     NbdConn *conn = r->conn;
     NbdBuf *buf = r->buf;
-    size_t n = nbd_read_encode(r, r->head, r->range.offset, r->range.bytes,
+    size_t n = nbd_read_encode(conn->mode, &r->call, r->head, r->range.offset, r->range.bytes,
                                NBD_REPLY_FLAG_DONE);
 
     r->buf = NULL;
@@ -194,31 +260,22 @@ nbd_read_co_status(NbdRequest *r, BlkRange range)
     return extent;
 }
 
-/* Queue one chunk of room for which @lead bytes of header come first. */
+/* Queue the chunk that says @range reads as zeros. */
 static void coroutine_fn
 nbd_read_co_hole(NbdRequest *r, BlkRange range, uint16_t flags)
 {
     NbdConn *conn = r->conn;
-    Be64 be_offset = be64_put(range.offset);
-    Be32 be_bytes = be32_put((uint32_t)range.bytes);
     NbdBuf *buf;
     uint8_t *head =
-        nbd_reply_co_reserve(conn, NBD_REPLY_HEADER_MAX + 4, 0, 1, &buf);
-    size_t n;
+        nbd_reply_co_reserve(conn, NBD_REPLY_HOLE_MAX, 0, 1, &buf);
 
     if (!head) {
         nbd_conn_kill(conn);
         return;
     }
-    n = nbd_encode_chunk(conn->mode, head,
-                         &(NbdChunk){ .flags = flags,
-                                      .type = NBD_REPLY_TYPE_OFFSET_HOLE,
-                                      .cookie = r->call.cookie,
-                                      .offset = r->call.offset,
-                                      .len = 12 });
-    memcpy(head + n, &be_offset, sizeof(be_offset));
-    memcpy(head + n + 8, &be_bytes, sizeof(be_bytes));
-    nbd_reply_add(conn, buf, head, n + 12);
+    nbd_reply_add(conn, buf, head,
+                  nbd_read_encode_hole(conn->mode, &r->call, head, range,
+                                       flags));
 }
 
 /* Queue the data of @range, which are in place at r->v; the error otherwise,
@@ -238,7 +295,7 @@ nbd_read_co_chunk(NbdRequest *r, BlkRange range, uint16_t flags)
         return;
     }
     nbd_reply_add(conn, buf, head,
-                  nbd_read_encode(r, head, range.offset, range.bytes, flags));
+                  nbd_read_encode(conn->mode, &r->call, head, range.offset, range.bytes, flags));
     nbd_reply_add(conn, nbd_buf_ref(r->more ? r->more : r->buf), data,
                   range.bytes);
 }

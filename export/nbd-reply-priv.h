@@ -12,6 +12,8 @@
 uint8_t *coroutine_fn nbd_reply_co_reserve(NbdConn *conn, size_t bytes,
                                            size_t lead, size_t align,
                                            NbdBuf **ret_buf);
+/* The same without waiting and without a reference; NULL: no room just now. */
+uint8_t *nbd_reply_try_reserve(NbdConn *conn, size_t bytes);
 /* The final reply of a request without data: success or -errno. */
 void coroutine_fn nbd_reply_co_done(NbdRequest *r, int ret);
 /* The same, into room that is there already: nbd_reply_bytes_max(). */

@@ -67,6 +67,26 @@ nbd_reply_co_reserve(NbdConn *conn, size_t bytes, size_t lead, size_t align,
     }
 }
 
+uint8_t *
+nbd_reply_try_reserve(NbdConn *conn, size_t bytes)
+{
+    NbdBuf *buf = conn->out_buf;
+    uint8_t *start;
+
+    if (ash_unlikely(!buf)) {
+        return NULL;
+    }
+    if (buf->refs == 1) {
+        buf->used = 0; /* everything in it was sent */
+    }
+    if (ash_unlikely(bytes > buf->capacity - buf->used)) {
+        return NULL;
+    }
+    start = buf->data + buf->used;
+    buf->used += bytes;
+    return start;
+}
+
 void
 nbd_reply_add(NbdConn *conn, NbdBuf *take_buf, const uint8_t *data,
               size_t bytes)

@@ -352,7 +352,9 @@ nbd_request_co_receive(NbdConn *conn)
             return 0;
         }
         nbd_request_co_wait_room(conn);
-        ret = nbd_request_co_dispatch(conn, &call);
+        if (!nbd_read_try_at_once(conn, &call)) {
+            ret = nbd_request_co_dispatch(conn, &call);
+        }
         units += 1 + ash_min(call.len, NBD_PAYLOAD_MAX) / NBD_BATCH_UNIT;
         if (units >= NBD_BATCH_UNITS) {
             units = 0;

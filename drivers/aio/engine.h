@@ -13,8 +13,9 @@
  *
  * Layer:   drivers/aio.      Thread: the file's loop.
  * Yields:  the co_ functions.
- * Method:  engine.c (choice, loops over short transfers), posix.c (what all real
- *          engines share), uring.c, uring-probe.c, libaio.c, threads.c.
+ * Method:  engine.c (choice of an engine), transfer.c (loops over short
+ *          transfers), posix*.c and stall.c (what all real engines share),
+ *          uring.c, uring-probe.c, libaio.c, threads.c.
  * Tests:   tests/unit/aio/, one run per engine.
  *
  * SPDX-License-Identifier: BSD-3-Clause
@@ -91,7 +92,10 @@ typedef struct AioEngineOps {
 
     void (*free)(AioEngine *engine); /* no file is open any more */
 
-    /* Control: open, close, space, identity.  0 or -errno. */
+    /* Control: open, close, space, identity.  0 or -errno.
+     * co_open: regular files and block devices only, -EISDIR for a directory,
+     * -ENOTBLK for anything else; never waits for the other end of a FIFO.
+     * co_close waits for what is in flight. */
     int coroutine_fn (*co_open)(AioEngine *engine, const char *path,
                                 int open_flags, unsigned mode, AioFile **ret);
     void coroutine_fn (*co_close)(AioFile *file);
@@ -103,9 +107,14 @@ typedef struct AioEngineOps {
     int coroutine_fn (*co_seek)(AioFile *file, uint64_t offset, int whence,
                                 uint64_t *ret);
     /* OFD lock on @bytes bytes at @offset.  @type F_RDLCK, F_WRLCK, F_UNLCK;
-     * @test: only ask.  -EAGAIN: somebody else holds a conflicting one. */
+     * @test: only ask.  -EAGAIN: somebody else holds a conflicting one;
+     * -ENOTSUP: there are no such locks here. */
     int (*lock)(AioFile *file, uint64_t offset, uint64_t bytes, short type,
                 bool test);
+    /* A living process that holds a lock on any of these bytes of the file,
+     * 0: none is known.  NULL: never known. */
+    int coroutine_fn (*co_lock_owner)(AioFile *file, uint64_t offset,
+                                      uint64_t bytes);
 
     /* Transfers: bytes moved (short is allowed, 0: end of file) or -errno. */
     int64_t coroutine_fn (*co_readv)(AioFile *file, uint64_t offset,
@@ -120,7 +129,8 @@ typedef struct AioEngineOps {
     /* Are all pages in memory, so that splice() does not wait?  NULL: no. */
     bool (*is_resident)(AioFile *file, uint64_t offset, uint64_t bytes);
 
-    /* Before/after the file changes loops; nothing is in flight. */
+    /* Before/after the file changes loops; nothing is in flight.  Attaching
+     * to the engine it was detached from always works. */
     void (*detach)(AioFile *file);
     bool (*attach)(AioFile *file, AioEngine *engine, GError **error);
 } AioEngineOps;
@@ -159,8 +169,16 @@ int coroutine_fn aio_file_co_read(AioFile *file, uint64_t offset,
 int coroutine_fn aio_file_co_write(AioFile *file, uint64_t offset,
                                    const IoVec *iov, unsigned flags);
 int coroutine_fn aio_file_co_flush(AioFile *file);
+int coroutine_fn aio_file_co_stat(AioFile *file, AioStat *ret);
+int coroutine_fn aio_file_co_truncate(AioFile *file, uint64_t size);
+/* -ENOTSUP: not in this file system; nothing was changed then. */
+int coroutine_fn aio_file_co_space(AioFile *file, AioSpaceOp op,
+                                   uint64_t offset, uint64_t bytes);
+int coroutine_fn aio_file_co_seek(AioFile *file, uint64_t offset, int whence,
+                                  uint64_t *ret);
 /* Move to the same kind of engine on @loop; nothing is in flight.  On error the
- * file stays where it was. */
+ * file stays where it was.  Thread: that of the old loop or the new one, while
+ * nobody else uses the file. */
 bool aio_file_move(AioFile *file, Loop *loop, GError **error);
 
 /* Inline: the whole of @iov at once or -EAGAIN (or another error). */
@@ -177,4 +195,27 @@ aio_file_try_read(AioFile *file, uint64_t offset, const IoVec *iov)
         return 0;
     }
     return n < 0 ? (int)n : -11;
+}
+
+static inline int
+aio_file_try_write(AioFile *file, uint64_t offset, const IoVec *iov)
+{
+    int64_t n;
+
+    if (!file->engine->ops->try_writev) {
+        return -11;
+    }
+    n = file->engine->ops->try_writev(file, offset, iov);
+    if (n == (int64_t)iov->bytes) {
+        return 0;
+    }
+    return n < 0 ? (int)n : -11;
+}
+
+/* See AioEngineOps.is_resident. */
+static inline bool
+aio_file_is_resident(AioFile *file, uint64_t offset, uint64_t bytes)
+{
+    return file->engine->ops->is_resident &&
+           file->engine->ops->is_resident(file, offset, bytes);
 }

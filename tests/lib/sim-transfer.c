@@ -1,0 +1,279 @@
+/*
+ * tests/lib/sim-transfer.c - reads, writes and flushes of a SimDisk; see
+ * tests/lib/sim-engine-priv.h.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "base/bits.h"
+#include "tests/lib/sim-engine-priv.h"
+
+/* What O_DIRECT asks for. */
+static bool
+sim_is_aligned(const AioFile *f, uint64_t offset, const IoVec *iov)
+{
+    return !(f->open_flags & O_DIRECT) ||
+           (ash_is_aligned(offset, SIM_SECTOR) &&
+            iov_is_aligned(iov, (size_t)SIM_SECTOR));
+}
+
+/* ---- reads ---- */
+
+static int64_t
+sim_read_apply(SimDisk *disk, SimFile *file, uint64_t offset, const IoVec *iov,
+               size_t bytes)
+{
+    SimStore *store = file->inode->store;
+    uint64_t size = sim_store_size(store);
+    g_autofree uint8_t *buf = NULL;
+
+    if (offset >= size) {
+        return 0;
+    }
+    bytes = (size_t)ash_min(bytes, size - offset);
+    if (bytes > 1 && sim_rng_chance(&disk->rng, disk->config.short_permille)) {
+        disk->stats.n_short++;
+        bytes = (size_t)sim_rng_between(&disk->rng, 1, bytes);
+        if (file->base.open_flags & O_DIRECT) {
+            bytes = (size_t)ash_round_up(bytes, SIM_SECTOR);
+            bytes = (size_t)ash_min(bytes, size - offset);
+        }
+    }
+    buf = g_malloc(bytes);
+    sim_store_read(store, offset, buf, bytes);
+    sim_trace(disk->world, "disk-data", sim_hash_bytes(0, buf, bytes), offset,
+              bytes);
+    iov_from_buf(iov, 0, buf, bytes);
+    return (int64_t)bytes;
+}
+
+int64_t coroutine_fn
+sim_engine_co_readv(AioFile *f, uint64_t offset, const IoVec *iov)
+{
+    SimIo io = { 0 };
+    int64_t r = sim_io_co_begin(&io, f, SIM_OP_READ, offset, iov->bytes);
+
+    if (r == 0 && !sim_is_aligned(f, offset, iov)) {
+        r = -EINVAL;
+    } else if (r == 0 && sim_io_has(&io, SIM_FAULT_ERROR)) {
+        r = -io.fault.err;
+    } else if (r == 0) {
+        r = sim_read_apply(io.disk, io.file, offset, iov, iov->bytes);
+    }
+    if (r > 0 && sim_io_has(&io, SIM_FAULT_BITFLIP)) {
+        uint64_t bit = sim_rng_below(&io.disk->rng, (uint64_t)r * 8);
+        uint8_t byte;
+
+        iov_to_buf(iov, bit / 8, &byte, 1);
+        byte ^= (uint8_t)(1U << bit % 8);
+        iov_from_buf(iov, bit / 8, &byte, 1);
+    }
+    return sim_io_co_end(&io, 0, r);
+}
+
+/* Inline transfers: never when a rule might want a say. */
+static int64_t
+sim_try(AioFile *f, SimOp op, uint64_t offset, const IoVec *iov)
+{
+    SimFile *file = sim_file(f);
+    SimDisk *disk = sim_file_engine(file)->disk;
+
+    if (sim_file_engine(file)->fate != SIM_ALIVE || f->open_flags & O_DIRECT ||
+        sim_fault_is_possible(disk, op) ||
+        sim_rng_chance(&disk->rng, disk->config.refuse_permille)) {
+        disk->stats.n_refused++;
+        return -EAGAIN;
+    }
+    disk->stats.n_ops[__builtin_ctz(op)]++;
+    sim_trace(disk->world, "disk-try",
+              file->inode->ino << 8 | (uint64_t)__builtin_ctz(op), offset,
+              iov->bytes);
+    return sim_retry(disk);
+}
+
+int64_t
+sim_engine_try_readv(AioFile *f, uint64_t offset, const IoVec *iov)
+{
+    int64_t r = sim_try(f, SIM_OP_READ, offset, iov);
+
+    return r < 0 ? r
+                 : sim_read_apply(sim_file_engine(sim_file(f))->disk,
+                                  sim_file(f), offset, iov, iov->bytes);
+}
+
+/* ---- writes ---- */
+
+/* How much of a write takes place: all, or whole sectors of the file. */
+static size_t
+sim_write_cut(SimDisk *disk, uint64_t offset, size_t bytes, bool to_nothing)
+{
+    uint64_t first = ash_round_up(offset + 1, SIM_SECTOR) - offset;
+    uint64_t n;
+
+    if (first >= bytes) {
+        return to_nothing ? 0 : bytes;
+    }
+    n = (bytes - first) / SIM_SECTOR; /* cuts after the first one */
+    n = sim_rng_below(&disk->rng, n + 1 + to_nothing);
+    if (to_nothing && n == 0) {
+        return 0;
+    }
+    return (size_t)(first + (n - to_nothing) * SIM_SECTOR);
+}
+
+/* How much of a write the quota allows. */
+static size_t
+sim_write_fit(SimDisk *disk, const SimStore *store, uint64_t offset,
+              size_t bytes)
+{
+    uint64_t quota = disk->config.quota_pages;
+    uint64_t used = quota ? sim_disk_n_allocated(disk) : 0;
+
+    while (quota && bytes > 0 &&
+           used + sim_store_n_missing(store, offset, bytes) > quota) {
+        uint64_t last = ash_round_down(offset + bytes - 1, SIM_PAGE);
+
+        bytes = last > offset ? (size_t)(last - offset) : 0;
+    }
+    return bytes;
+}
+
+/* Bytes written or -errno; *op is what the store did. */
+static int64_t
+sim_write_apply(SimDisk *disk, SimFile *file, uint64_t offset, const IoVec *iov,
+                int fault, uint64_t *op)
+{
+    size_t bytes = iov->bytes;
+    size_t fits = sim_write_fit(disk, file->inode->store, offset, bytes);
+    g_autofree uint8_t *buf = NULL;
+
+    if (fits == 0 && bytes > 0) {
+        disk->stats.n_enospc++;
+        return -ENOSPC;
+    }
+    bytes = fits;
+    if (fault) {
+        bytes = sim_write_cut(disk, offset, bytes, true);
+    } else if (sim_rng_chance(&disk->rng, disk->config.short_permille)) {
+        size_t n = sim_write_cut(disk, offset, bytes, false);
+
+        disk->stats.n_short += n < bytes;
+        bytes = n;
+    }
+    if (bytes > 0) {
+        buf = g_malloc(bytes);
+        iov_to_buf(iov, 0, buf, bytes);
+        *op = sim_store_write(file->inode->store, offset, buf, bytes);
+        sim_inode_changed(disk, file->inode);
+        sim_trace(disk->world, "disk-data", sim_hash_bytes(1, buf, bytes),
+                  offset, bytes);
+    }
+    return fault ? -fault : (int64_t)bytes;
+}
+
+/* The host writes back on its own, and may fail at it. */
+static void
+sim_writeback(SimDisk *disk, SimFile *file)
+{
+    const SimRule *rule =
+        sim_fault_find(disk, SIM_OP_WRITEBACK, file->inode->name, 0, 0);
+
+    if (rule && rule->kind == SIM_FAULT_ERROR) {
+        sim_fault_lose(disk, file->inode, rule->err);
+    }
+}
+
+int64_t coroutine_fn
+sim_engine_co_writev(AioFile *f, uint64_t offset, const IoVec *iov,
+                     unsigned flags)
+{
+    SimIo io = { 0 };
+    int64_t r = sim_io_co_begin(&io, f, SIM_OP_WRITE, offset, iov->bytes);
+    SimInode *inode = sim_file(f)->inode;
+    uint64_t op = 0;
+
+    if (r == 0 && (!sim_is_writable(f) || !sim_is_aligned(f, offset, iov))) {
+        r = sim_is_writable(f) ? -EINVAL : -EBADF;
+    }
+    if (r == 0 && sim_io_has(&io, SIM_FAULT_DROP)) {
+        return sim_io_co_end(&io, 0, (int64_t)iov->bytes);
+    }
+    if (r == 0) {
+        io.offset += sim_io_has(&io, SIM_FAULT_MISDIRECT) ? SIM_SECTOR : 0;
+        r = sim_write_apply(io.disk, io.file, io.offset, iov,
+                            sim_io_has(&io, SIM_FAULT_ERROR) ? io.fault.err : 0,
+                            &op);
+    }
+    if (flags & AIO_WRITE_FUA && sim_io_has(&io, SIM_FAULT_ERROR)) {
+        sim_fault_lose(io.disk, inode, io.fault.err);
+        sim_file(f)->errseq_seen = inode->errseq;
+        inode->reported = inode->errseq;
+    } else if (flags & AIO_WRITE_FUA && r > 0) {
+        sim_store_flush_op(inode->store, op, io.offset, (uint64_t)r);
+        inode->name_durable = true;
+    }
+    r = sim_io_co_end(&io, op, r);
+    if (r > 0) {
+        sim_writeback(io.disk, io.file);
+    }
+    return r;
+}
+
+int64_t
+sim_engine_try_writev(AioFile *f, uint64_t offset, const IoVec *iov)
+{
+    SimFile *file = sim_file(f);
+    SimDisk *disk = sim_file_engine(file)->disk;
+    uint64_t op = 0;
+    int64_t r =
+        sim_is_writable(f) ? sim_try(f, SIM_OP_WRITE, offset, iov) : -EBADF;
+
+    if (r == 0) {
+        r = sim_write_apply(disk, file, offset, iov, 0, &op);
+    }
+    if (r > 0) {
+        sim_store_complete(file->inode->store, op, offset, (uint64_t)r);
+        sim_writeback(disk, file);
+    }
+    return r;
+}
+
+/* ---- flush ---- */
+
+/* Has this file description to be told about a failed write-back? */
+static int
+sim_flush_report(SimDisk *disk, SimFile *file)
+{
+    SimInode *inode = file->inode;
+    bool news = disk->config.report_once ? inode->reported != inode->errseq
+                                         : file->errseq_seen != inode->errseq;
+
+    file->errseq_seen = inode->errseq;
+    inode->reported = inode->errseq;
+    return news ? -inode->wb_error : 0;
+}
+
+int coroutine_fn
+sim_engine_co_flush(AioFile *f)
+{
+    SimIo io = { 0 };
+    SimFile *file = sim_file(f);
+    uint64_t mark = sim_store_mark(file->inode->store);
+    int r = sim_io_co_begin(&io, f, SIM_OP_FLUSH, 0, 0);
+
+    if (r == 0 && sim_io_has(&io, SIM_FAULT_DROP)) {
+        return (int)sim_io_co_end(&io, 0, 0);
+    }
+    if (r == 0) {
+        if (sim_io_has(&io, SIM_FAULT_ERROR)) {
+            sim_fault_lose(io.disk, file->inode, io.fault.err);
+        } else {
+            sim_store_flush(file->inode->store, mark);
+            file->inode->name_durable = true;
+        }
+        r = sim_flush_report(io.disk, file);
+    }
+    return (int)sim_io_co_end(&io, 0, r);
+}

@@ -1,0 +1,145 @@
+/*
+ * tests/unit/aio/test-uring.c - the bounds of a ring: entries, completions,
+ * slots for files.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
+#include <fcntl.h>
+#include <glib.h>
+#include <sys/resource.h>
+
+#include "coro/co-lock.h"
+#include "drivers/aio/engine-priv.h"
+#include "drivers/aio/uring-probe.h"
+#include "tests/unit/aio/aio-test.h"
+
+static const AioVariant uring_variant = {
+    .name = "io_uring", .kind = AIO_IO_URING, .align = 1,
+};
+
+static void
+test_probe(void)
+{
+    AioUringTraits traits;
+    GError *error = NULL;
+
+    g_assert_true(aio_uring_probe(&traits, &error));
+    g_assert_no_error(error);
+    g_test_message("set-up flags 0x%x, restrictions %d, fallocate %d",
+                   traits.setup_flags, traits.restrict_ops,
+                   traits.fallocate);
+}
+
+/* ---- a small ring ---- */
+
+#define SMALL_BLOCK 512U
+
+typedef struct Small {
+    AioFile *file;
+    unsigned n_total;
+    unsigned next;
+    unsigned n_running;
+    CoQueue done;
+} Small;
+
+static void coroutine_fn
+small_co_worker(void *arg)
+{
+    Small *s = arg;
+    char out[SMALL_BLOCK], in[SMALL_BLOCK];
+
+    while (s->next < s->n_total) {
+        unsigned i = s->next++;
+        uint64_t offset = (uint64_t)i * SMALL_BLOCK;
+
+        aio_test_fill(out, sizeof(out), offset, i);
+        aio_test_co_write(s->file, offset, out, sizeof(out));
+        if (i % 1000 == 0) {
+            g_assert_cmpint(aio_file_co_flush(s->file), ==, 0);
+        }
+        g_assert_cmpuint(aio_test_co_read(s->file, offset, in, sizeof(in)),
+                         ==, sizeof(in));
+        aio_test_assert_same(in, out, sizeof(in));
+    }
+    s->n_running--;
+    if (s->n_running == 0) {
+        co_queue_wake_all(&s->done);
+    }
+}
+
+/* 5000 writes and 5000 reads, 300 at a time, through 4 entries. */
+static void coroutine_fn
+test_co_small_ring(AioTest *t)
+{
+    GError *error = NULL;
+    AioEngine *before = t->engine;
+    AioEngine *small = aio_uring_new(t->loop, 4, &error);
+    Small s = { .n_total = 5000, .n_running = 300 };
+
+    g_assert_no_error(error);
+    t->engine = small;
+    s.file = aio_test_co_open(t, "a", 0);
+    co_queue_init(&s.done);
+    for (unsigned i = 0; i < 300; i++) {
+        coro_spawn_later(small_co_worker, &s);
+    }
+    co_queue_co_wait(&s.done);
+    g_assert_cmpuint(s.next, ==, 5000);
+    aio_file_co_close(s.file);
+    co_pause(); /* the reaper ends in this turn */
+    small->ops->free(small);
+    t->engine = before;
+}
+
+/* ---- slots ---- */
+
+#define SLOT_FILES (AIO_URING_SLOTS_MAX + 20)
+
+/* More open files than the ring has slots: the rest uses the pool, and a slot
+ * that was given back is used again. */
+static void coroutine_fn
+test_co_slots(AioTest *t)
+{
+    struct rlimit limit, old;
+    g_autofree AioFile **files = g_new0(AioFile *, SLOT_FILES);
+    char buf[64];
+    unsigned n_slots = 0;
+
+    g_assert_cmpint(getrlimit(RLIMIT_NOFILE, &old), ==, 0);
+    limit = old;
+    limit.rlim_cur = MIN(old.rlim_max, SLOT_FILES + 100);
+    g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &limit), ==, 0);
+    for (unsigned i = 0; i < SLOT_FILES; i++) {
+        files[i] = aio_test_co_open(t, "a", 0);
+        aio_test_fill(buf, sizeof(buf), 0, i);
+        aio_test_co_write(files[i], i * sizeof(buf), buf, sizeof(buf));
+        n_slots += files[i]->slot >= 0;
+    }
+    g_assert_cmpuint(n_slots, >=, AIO_URING_SLOTS_MIN);
+    g_assert_cmpuint(n_slots, <, SLOT_FILES);
+    aio_file_co_close(files[0]);
+    for (unsigned i = 1; i < SLOT_FILES; i++) {
+        char expected[64];
+
+        aio_test_fill(expected, sizeof(expected), 0, i);
+        g_assert_cmpuint(aio_test_co_read(files[i], i * sizeof(buf), buf,
+                                          sizeof(buf)),
+                         ==, sizeof(buf));
+        aio_test_assert_same(buf, expected, sizeof(buf));
+    }
+    n_slots = 0;
+    for (unsigned i = 1; i < SLOT_FILES; i++) {
+        n_slots += files[i]->slot >= 0;
+        aio_file_co_close(files[i]);
+    }
+    g_assert_cmpuint(n_slots, >=, AIO_URING_SLOTS_MIN);
+    g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &old), ==, 0);
+}
+
+void
+test_uring_add(void)
+{
+    g_test_add_func("/aio/uring/probe", test_probe);
+    aio_test_add_one("small-ring", &uring_variant, test_co_small_ring);
+    aio_test_add_one("slots", &uring_variant, test_co_slots);
+}

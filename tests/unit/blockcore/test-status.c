@@ -1,0 +1,5 @@
+#include "tests/unit/blockcore/test-blockcore.h"
+void
+test_status_add(void)
+{
+}
