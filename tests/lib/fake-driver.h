@@ -70,6 +70,8 @@ typedef struct FakeDisk {
 
     uint8_t *mem; /* size, rounded up to whole blocks of 64 KiB */
     uint64_t mem_bytes;
+    bool hollow;      /* a leaf that keeps nothing and reads zeros */
+    uint64_t n_bytes; /* written, zeroed and trimmed */
     uint8_t *blocks; /* FakeBlock, one per limits.request_align */
 
     GString *log; /* NULL: none */
