@@ -211,7 +211,7 @@ server_co_apply(Server *server, GError **error)
     if (!server_open_listeners(server, error)) {
         return false;
     }
-    server->graph = blk_graph_new(drivers_table, server->state_dir);
+    server->graph = blk_graph_new(drivers, server->state_dir);
     server->nbd = nbd_server_new(&config);
     return server_co_open_nodes(server, error) &&
            server_co_add_exports(server, error);

@@ -1,0 +1,13 @@
+/*
+ * server/drivers-help.h - the drivers and their options, as text.
+ *
+ * Layer:   server.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
+#pragma once
+
+#include <stdio.h>
+
+/* Every driver with its options, from their tables. */
+void server_print_drivers(FILE *out);
