@@ -10,11 +10,15 @@
 #include "blockcore/driver.h"
 
 extern const BlkDriver blk_driver_fault;
+extern const BlkDriver blk_driver_file;
+extern const BlkDriver blk_driver_host_device;
 extern const BlkDriver blk_driver_null_co;
 extern const BlkDriver blk_driver_raw;
 
 const BlkDriver *const drivers[] = {
     &blk_driver_fault,
+    &blk_driver_file,
+    &blk_driver_host_device,
     &blk_driver_null_co,
     &blk_driver_raw,
     NULL,
