@@ -77,6 +77,14 @@ file_co_read(BlkNode *node, BlkRange range, const IoVec *iov, BlkReqFlags flags)
 }
 
 int
+file_try_read(BlkNode *node, BlkRange range, const IoVec *iov)
+{
+    File *f = blk_node_state(node);
+
+    return aio_file_try_read(f->aio, range.offset, iov);
+}
+
+int
 file_map(BlkNode *node, BlkRange range, BlkFileRange *ret)
 {
     File *f = blk_node_state(node);

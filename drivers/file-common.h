@@ -62,6 +62,7 @@ int coroutine_fn file_co_write(BlkNode *node, BlkRange range, const IoVec *iov,
 int coroutine_fn file_co_flush_disk(BlkNode *node);
 int coroutine_fn file_co_status(BlkNode *node, BlkRange range, BlkExtent *ret);
 int file_map(BlkNode *node, BlkRange range, BlkFileRange *ret);
+int file_try_read(BlkNode *node, BlkRange range, const IoVec *iov);
 
 /* Zero or give back [range.offset, ...) up to the end: aio_file_co_space()
  * with the status forgotten around it. */

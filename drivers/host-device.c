@@ -94,4 +94,5 @@ const BlkDriver blk_driver_host_device = {
     .co_flush_disk = file_co_flush_disk,
     .co_status = file_co_status,
     .map_file = file_map,
+    .try_read = file_try_read,
 };
