@@ -200,14 +200,6 @@ slice_co_status(BlkNode *node, BlkRange range, BlkExtent *ret)
 }
 
 static int
-slice_try_read(BlkNode *node, BlkRange range, const IoVec *iov)
-{
-    const Slice *slice = blk_node_state(node);
-
-    return blk_edge_try_read(slice->file, slice_map(slice, range), iov);
-}
-
-static int
 slice_map_file(BlkNode *node, BlkRange range, BlkFileRange *ret)
 {
     const Slice *slice = blk_node_state(node);
@@ -234,7 +226,6 @@ const BlkDriver blk_driver_raw = {
     .co_trim = slice_co_trim,
     .co_status = slice_co_status,
     .map_file = slice_map_file,
-    .try_read = slice_try_read,
     .try_read = slice_try_read,
     .co_prefetch = slice_co_prefetch,
 };
