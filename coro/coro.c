@@ -266,13 +266,6 @@ coro_unqueue(Coro *co)
     co->loop->n_ready--;
 }
 
-void
-coro_enter(Coro *co)
-{
-    coro_unqueue(co);
-    coro_run(coro_thread(), co);
-}
-
 /* Of the ready ones, the one that the loop's owner picks. */
 static ASH_COLD Coro *
 coro_pick(Loop *loop)

@@ -82,13 +82,3 @@ void coro_get_stats(CoroStats *ret);
 
 /* Give the pooled stacks of this thread back.  Before a thread ends. */
 void coro_pool_drain(void);
-
-/* Run the ready queue's next coroutine; for loop implementations only. */
-void coro_enter(Coro *co);
-
-/* The link by which a yielded coroutine hangs in one queue of its waiter. */
-typedef struct CoroLink {
-    struct CoroLink *prev;
-    struct CoroLink *next;
-    Coro *co;
-} CoroLink;

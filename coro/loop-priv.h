@@ -54,7 +54,7 @@ struct LoopFd {
 struct Loop {
     const LoopOps *ops;
     char *name;
-    AshList ready; /* of Coro; by coro_wake() and coro_enter() only */
+    AshList ready; /* of Coro; changed by coro.c only */
     size_t n_ready;
     AshList deferred; /* of LoopDefer */
     struct LoopTimer **heap;
