@@ -222,7 +222,11 @@ fake_co_slot_read(BlkNode *node, BlkRange range, const IoVec *iov,
     }
     switch (d->kind) {
     case FAKE_LEAF:
-        iov_from_buf(iov, 0, d->mem + range.offset, range.bytes);
+        if (d->hollow) {
+            iov_memset(iov, 0, 0, range.bytes);
+        } else {
+            iov_from_buf(iov, 0, d->mem + range.offset, range.bytes);
+        }
         break;
     case FAKE_FILTER:
         ret = blk_edge_co_read(d->file, range, iov, flags);
@@ -262,11 +266,12 @@ fake_co_slot_write(BlkNode *node, BlkRange range, const IoVec *iov,
     }
     if (d->kind == FAKE_FILTER) {
         ret = blk_edge_co_write(d->file, range, iov, flags);
-    } else {
+    } else if (!d->hollow) {
         fake_grow(d, range);
         iov_to_buf(iov, 0, d->mem + range.offset, range.bytes);
         fake_set_blocks(d, range, FAKE_DATA);
     }
+    d->n_bytes += ret ? 0 : range.bytes;
     return ret ? ret : late;
 }
 
@@ -282,11 +287,12 @@ fake_co_slot_zero(BlkNode *node, BlkRange range, BlkReqFlags flags)
     }
     if (d->kind == FAKE_FILTER) {
         ret = blk_edge_co_zero(d->file, range, flags);
-    } else {
+    } else if (!d->hollow) {
         fake_grow(d, range);
         memset(d->mem + range.offset, 0, range.bytes);
         fake_set_blocks(d, range, FAKE_ZEROED);
     }
+    d->n_bytes += ret ? 0 : range.bytes;
     return ret ? ret : late;
 }
 
@@ -302,10 +308,11 @@ fake_co_slot_trim(BlkNode *node, BlkRange range)
     }
     if (d->kind == FAKE_FILTER) {
         ret = blk_edge_co_trim(d->file, range);
-    } else {
+    } else if (!d->hollow) {
         memset(d->mem + range.offset, 0, range.bytes);
         fake_set_blocks(d, range, FAKE_ZEROED);
     }
+    d->n_bytes += ret ? 0 : range.bytes;
     return ret ? ret : late;
 }
 
@@ -404,7 +411,9 @@ fake_co_slot_open(BlkNode *node, BlkOptions *opts, GError **error)
                                       &d->file, error);
     }
     if (d->kind == FAKE_OVERLAY) {
-        return blk_node_co_open_child(node, opts, "backing",
+        return blk_node_co_open_child(node, opts, "file", BLK_ROLE_DATA,
+                                      false, &d->file, error) &&
+               blk_node_co_open_child(node, opts, "backing",
                                       BLK_ROLE_BACKING, false, &d->backing,
                                       error);
     }
@@ -431,6 +440,7 @@ static const BlkOptionSpec fake_filter_options[] = {
     { .name = NULL },
 };
 static const BlkOptionSpec fake_overlay_options[] = {
+    { .name = "file", .type = BLK_OPT_NODE },
     { .name = "backing", .type = BLK_OPT_NODE },
     { .name = NULL },
 };
