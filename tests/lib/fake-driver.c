@@ -28,7 +28,7 @@ fake_disk(BlkNode *node)
 static void
 fake_log_flags(GString *log, BlkReqFlags flags)
 {
-    static const char *const names[] = { "fua",       "unmap",  "fast",
+    static const char *const names[] = { "fua",       "unmap", "fast",
                                          "unchanged", "serial", "nowait",
                                          "compressed" };
 
@@ -43,7 +43,7 @@ static void
 fake_log(FakeDisk *d, FakeCall call, BlkRange range, BlkReqFlags flags,
          const char *event)
 {
-    static const char *const names[] = { "r",  "w", "z", "t", "fo",
+    static const char *const names[] = { "r",  "w",  "z", "t", "fo",
                                          "fd", "s", "p", "e:" };
 
     d->n_calls[ash_log2(call)]++;
@@ -96,7 +96,8 @@ fake_co_enter(FakeDisk *d, FakeCall call, BlkRange range, BlkReqFlags flags,
     if (d->hold_mask & call) {
         fake_co_hold(d);
     }
-    if (d->rand && (unsigned)g_rand_int_range(d->rand, 0, 100) < d->pause_pct) {
+    if (d->rand &&
+        (unsigned)g_rand_int_range(d->rand, 0, 100) < d->pause_pct) {
         co_pause();
     }
     *late = 0;
@@ -118,8 +119,8 @@ fake_check_memory(const FakeDisk *d, const IoVec *iov)
     for (unsigned i = 0; i < iov->n; i++) {
         g_assert_cmpuint(iov->v[i].iov_len, >, 0);
         bytes += iov->v[i].iov_len;
-        g_assert_true(
-            ash_is_aligned((uintptr_t)iov->v[i].iov_base, limits->mem_align));
+        g_assert_true(ash_is_aligned((uintptr_t)iov->v[i].iov_base,
+                                     limits->mem_align));
     }
     g_assert_cmpuint(bytes, ==, iov->bytes);
 }
@@ -320,7 +321,8 @@ fake_co_slot_flush_os(BlkNode *node)
 {
     FakeDisk *d = fake_disk(node);
     int late;
-    int ret = fake_co_enter(d, FAKE_FLUSH_OS, blk_range(0, 0), 0, &late);
+    int ret =
+        fake_co_enter(d, FAKE_FLUSH_OS, blk_range(0, 0), 0, &late);
 
     return ret ? ret : late;
 }
@@ -330,7 +332,8 @@ fake_co_slot_flush_disk(BlkNode *node)
 {
     FakeDisk *d = fake_disk(node);
     int late;
-    int ret = fake_co_enter(d, FAKE_FLUSH_DISK, blk_range(0, 0), 0, &late);
+    int ret =
+        fake_co_enter(d, FAKE_FLUSH_DISK, blk_range(0, 0), 0, &late);
 
     ret = ret ? ret : late;
     if (ret != 0 && d->fail_node != 0) {
@@ -404,12 +407,15 @@ fake_co_slot_open(BlkNode *node, BlkOptions *opts, GError **error)
     d->file = NULL;
     d->backing = NULL;
     if (d->kind == FAKE_FILTER) {
-        return blk_node_co_open_child(node, opts, "file", role, true, &d->file,
-                                      error);
+        return blk_node_co_open_child(node, opts, "file", role, true,
+                                      &d->file, error);
     }
     if (d->kind == FAKE_OVERLAY) {
-        return blk_node_co_open_child(node, opts, "backing", BLK_ROLE_BACKING,
-                                      false, &d->backing, error);
+        return blk_node_co_open_child(node, opts, "file", BLK_ROLE_DATA,
+                                      false, &d->file, error) &&
+               blk_node_co_open_child(node, opts, "backing",
+                                      BLK_ROLE_BACKING, false, &d->backing,
+                                      error);
     }
     return true;
 }
@@ -482,7 +488,8 @@ fake_disk_new(FakeKind kind, const char *name, uint64_t size)
         d->driver.co_size = NULL;
         d->driver.write_flags = BLK_REQ_FUA;
         d->driver.zero_flags =
-            (BlkReqFlags)BLK_REQ_FUA | BLK_REQ_MAY_UNMAP | BLK_REQ_NO_FALLBACK;
+            (BlkReqFlags)BLK_REQ_FUA | BLK_REQ_MAY_UNMAP |
+            BLK_REQ_NO_FALLBACK;
         return d;
     }
     d->driver.kind = kind == FAKE_LEAF ? BLK_PROTOCOL : BLK_FORMAT;

@@ -68,9 +68,11 @@ typedef struct FakeDisk {
     BlkEdge *file;
     BlkEdge *backing;
 
-    uint8_t *mem; /* size, rounded up to whole blocks of 64 KiB */
+    uint8_t *mem;     /* size, rounded up to whole blocks of 64 KiB */
     uint64_t mem_bytes;
-    uint8_t *blocks; /* FakeBlock, one per limits.request_align */
+    bool hollow;      /* a leaf that keeps nothing and reads zeros */
+    uint64_t n_bytes; /* written, zeroed and trimmed */
+    uint8_t *blocks;  /* FakeBlock, one per limits.request_align */
 
     GString *log; /* NULL: none */
     bool owns_log;
@@ -92,7 +94,7 @@ typedef struct FakeDisk {
     unsigned n_held;
     CoQueue held;
 
-    GRand *rand; /* not NULL: pause at random */
+    GRand *rand;        /* not NULL: pause at random */
     unsigned pause_pct;
 } FakeDisk;
 
