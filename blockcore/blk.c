@@ -343,11 +343,9 @@ blk_co_written(Blk *blk, BlkRange range, int ret)
 int coroutine_fn
 blk_co_write(Blk *blk, BlkRange range, const IoVec *iov, BlkReqFlags flags)
 {
-    const BlkReqFlags known =
-        (BlkReqFlags)BLK_REQ_FUA | BLK_REQ_UNCHANGED | BLK_REQ_SERIALISING |
-        BLK_REQ_COMPRESSED;
-    int ret =
-        blk_co_enter(blk, range, blk_perm_to_modify(flags), -ENOSPC);
+    const BlkReqFlags known = (BlkReqFlags)BLK_REQ_FUA | BLK_REQ_UNCHANGED |
+                              BLK_REQ_SERIALISING | BLK_REQ_COMPRESSED;
+    int ret = blk_co_enter(blk, range, blk_perm_to_modify(flags), -ENOSPC);
 
     ash_assert(iov->bytes == range.bytes);
     ash_assert((flags & ~known) == 0);
@@ -366,11 +364,10 @@ blk_co_write(Blk *blk, BlkRange range, const IoVec *iov, BlkReqFlags flags)
 int coroutine_fn
 blk_co_zero(Blk *blk, BlkRange range, BlkReqFlags flags)
 {
-    const BlkReqFlags known =
-        (BlkReqFlags)BLK_REQ_FUA | BLK_REQ_MAY_UNMAP |
-        BLK_REQ_NO_FALLBACK | BLK_REQ_UNCHANGED | BLK_REQ_SERIALISING;
-    int ret =
-        blk_co_enter(blk, range, blk_perm_to_modify(flags), -ENOSPC);
+    const BlkReqFlags known = (BlkReqFlags)BLK_REQ_FUA | BLK_REQ_MAY_UNMAP |
+                              BLK_REQ_NO_FALLBACK | BLK_REQ_UNCHANGED |
+                              BLK_REQ_SERIALISING;
+    int ret = blk_co_enter(blk, range, blk_perm_to_modify(flags), -ENOSPC);
 
     ash_assert((flags & ~known) == 0);
     if (ret != 0) {

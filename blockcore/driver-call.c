@@ -26,8 +26,7 @@ blk_driver_check_range(const BlkNode *node, BlkRange range, bool may_grow)
 }
 
 static inline void
-blk_driver_check_transfer(const BlkNode *node, BlkRange range,
-                          const IoVec *iov)
+blk_driver_check_transfer(const BlkNode *node, BlkRange range, const IoVec *iov)
 {
     /* With max_transfer 0 the right side is the largest number. */
     ash_assert(range.bytes - 1 <= node->limits.max_transfer - 1);

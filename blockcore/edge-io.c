@@ -91,22 +91,28 @@ blk_edge_co_read(BlkEdge *edge, BlkRange range, const IoVec *iov,
 
 /* ---- modifications ---- */
 
-/* May the edge modify @range? */
-static inline int
-blk_edge_check(const BlkEdge *edge, BlkRange range, BlkReqFlags flags,
-               int past_end)
+/* May the edge modify with @flags? */
+static inline bool
+blk_edge_may_modify(const BlkEdge *edge, BlkReqFlags flags)
 {
     BlkPerm need = BLK_PERM_WRITE;
 
     if (flags & BLK_REQ_UNCHANGED) {
         need |= BLK_PERM_WRITE_UNCHANGED;
     }
-    if (!(edge->perm & need) || edge->child->read_only) {
+    return (edge->perm & need) && !edge->child->read_only;
+}
+
+/* May it write @range? */
+static inline int
+blk_edge_check_write(const BlkEdge *edge, BlkRange range, BlkReqFlags flags)
+{
+    if (!blk_edge_may_modify(edge, flags)) {
         return -EROFS;
     }
     if (!blk_range_is_inside(range, edge->child->size) &&
-        (past_end == -EINVAL || !(edge->perm & BLK_PERM_RESIZE))) {
-        return past_end;
+        !(edge->perm & BLK_PERM_RESIZE)) {
+        return -ENOSPC;
     }
     return 0;
 }
@@ -115,7 +121,7 @@ int coroutine_fn
 blk_edge_co_write(BlkEdge *edge, BlkRange range, const IoVec *iov,
                   BlkReqFlags flags)
 {
-    int ret = blk_edge_check(edge, range, flags, -ENOSPC);
+    int ret = blk_edge_check_write(edge, range, flags);
 
     ash_assert(iov->bytes == range.bytes);
     if (ash_unlikely(ret != 0)) {
@@ -125,8 +131,7 @@ blk_edge_co_write(BlkEdge *edge, BlkRange range, const IoVec *iov,
         return range.bytes == 0 ? 0 : -EINVAL;
     }
     if (blk_node_is_far(edge->child)) {
-        return blk_far_co_call(edge->child, BLK_OP_WRITE, range, iov,
-                               flags);
+        return blk_far_co_call(edge->child, BLK_OP_WRITE, range, iov, flags);
     }
     return blk_node_co_write(edge->child, range, iov, flags);
 }
@@ -134,7 +139,7 @@ blk_edge_co_write(BlkEdge *edge, BlkRange range, const IoVec *iov,
 int coroutine_fn
 blk_edge_co_zero(BlkEdge *edge, BlkRange range, BlkReqFlags flags)
 {
-    int ret = blk_edge_check(edge, range, flags, -ENOSPC);
+    int ret = blk_edge_check_write(edge, range, flags);
 
     if (ret != 0 || range.bytes == 0) {
         return ret;
@@ -148,10 +153,14 @@ blk_edge_co_zero(BlkEdge *edge, BlkRange range, BlkReqFlags flags)
 int coroutine_fn
 blk_edge_co_trim(BlkEdge *edge, BlkRange range)
 {
-    int ret = blk_edge_check(edge, range, 0, -EINVAL);
-
-    if (ret != 0 || range.bytes == 0) {
-        return ret;
+    if (!blk_edge_may_modify(edge, 0)) {
+        return -EROFS;
+    }
+    if (!blk_range_is_inside(range, edge->child->size)) {
+        return -EINVAL;
+    }
+    if (range.bytes == 0) {
+        return 0;
     }
     if (blk_node_is_far(edge->child)) {
         return blk_far_co_call(edge->child, BLK_OP_TRIM, range, NULL, 0);
@@ -163,7 +172,8 @@ int coroutine_fn
 blk_edge_co_flush(BlkEdge *edge)
 {
     if (blk_node_is_far(edge->child)) {
-        return blk_far_co_call(edge->child, BLK_OP_FLUSH, blk_range(0, 0), NULL, 0);
+        return blk_far_co_call(edge->child, BLK_OP_FLUSH, blk_range(0, 0), NULL,
+                               0);
     }
     return blk_node_co_flush(edge->child);
 }
@@ -199,7 +209,8 @@ blk_edge_co_status(BlkEdge *edge, BlkRange range, BlkExtent *ret)
 int
 blk_edge_try_read(BlkEdge *edge, BlkRange range, const IoVec *iov)
 {
-    if (ash_unlikely(!blk_range_is_inside(range, edge->child->size))) {
+    if (ash_unlikely(range.bytes == 0 ||
+                     !blk_range_is_inside(range, edge->child->size))) {
         return -EAGAIN;
     }
     return blk_node_try_read(edge->child, range, iov);
@@ -208,8 +219,7 @@ blk_edge_try_read(BlkEdge *edge, BlkRange range, const IoVec *iov)
 int
 blk_edge_map_file(BlkEdge *edge, BlkRange range, BlkFileRange *ret)
 {
-    if (range.bytes == 0 ||
-        !blk_range_is_inside(range, edge->child->size)) {
+    if (range.bytes == 0 || !blk_range_is_inside(range, edge->child->size)) {
         return -ENOTSUP;
     }
     return blk_node_map_file(edge->child, range, ret);

@@ -31,7 +31,8 @@ blk_node_is_far(const BlkNode *node)
 
 /**
  * blk_far_co_call() - a full request on @node, on a stack of its own.
- * @op:     READ, WRITE, ZERO, TRIM, FLUSH or CACHE; the rest as for that
+ * @op:     READ, WRITE, ZERO, TRIM, FLUSH or CACHE
+ * @range, @flags: as for that, 0 if it has none
  * @iov:    NULL for those without data
  *
  * Errors:  those of the request.

@@ -26,9 +26,6 @@ blk_flush_co_children(BlkNode *node)
 {
     int ret = 0;
 
-    if (node->driver->flushes_children) {
-        return 0;
-    }
     /* The node is in flight, so its edges stay. */
     ash_list_foreach(link, &node->children) {
         BlkEdge *edge = ash_container_of(link, BlkEdge, parent_link);
@@ -46,15 +43,16 @@ blk_flush_co_children(BlkNode *node)
 static int coroutine_fn
 blk_flush_co_run(BlkNode *node)
 {
+    bool to_disk = !node->options.cache_no_flush;
     int ret;
 
     blk_driver_co_debug_event(node, "flush_to_os");
     ret = blk_driver_co_flush_os(node);
-    if (ret == 0 && !node->options.cache_no_flush) {
+    if (ret == 0 && to_disk) {
         blk_driver_co_debug_event(node, "flush_to_disk");
         ret = blk_driver_co_flush_disk(node);
     }
-    if (ret == 0) {
+    if (ret == 0 && !(to_disk && node->driver->flushes_children)) {
         ret = blk_flush_co_children(node);
     }
     return ret;
@@ -77,6 +75,14 @@ blk_flush_co_active(BlkNode *node)
     return ret;
 }
 
+/* Has a good flush covered what was complete at @gen?  Where the driver sees
+ * to its children it is asked each time, for one of them may have failed. */
+static bool
+blk_flush_is_covered(const BlkNode *node, uint64_t gen)
+{
+    return node->flushed_gen > gen && !node->driver->flushes_children;
+}
+
 int coroutine_fn
 blk_node_co_flush(BlkNode *node)
 {
@@ -90,12 +96,12 @@ blk_node_co_flush(BlkNode *node)
         return 0;
     }
     blk_inflight_begin(node);
-    while (node->flushed_gen <= gen && node->flush_active) {
+    while (!blk_flush_is_covered(node, gen) && node->flush_active) {
         co_queue_co_wait(&node->flush_queue);
     }
     if (node->failed != 0) {
         ret = -EIO;
-    } else if (node->flushed_gen <= gen) {
+    } else if (!blk_flush_is_covered(node, gen)) {
         ret = blk_flush_co_active(node);
     } else {
         /* Nothing of ours is new; a child may have failed all the same. */

@@ -73,8 +73,7 @@ blk_inflight_quiesce(BlkNode *node)
         return;
     }
     ash_list_foreach(link, &node->parents) {
-        blk_inflight_stop_parent(
-            ash_container_of(link, BlkEdge, child_link));
+        blk_inflight_stop_parent(ash_container_of(link, BlkEdge, child_link));
     }
 }
 

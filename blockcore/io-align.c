@@ -63,8 +63,7 @@ typedef struct BlkPieces {
 static bool
 blk_pieces_init(BlkPieces *pieces, unsigned n)
 {
-    pieces->v = n <= BLK_FEW_PIECES ? pieces->few
-                                    : g_try_new(struct iovec, n);
+    pieces->v = n <= BLK_FEW_PIECES ? pieces->few : g_try_new(struct iovec, n);
     return pieces->v != NULL;
 }
 
@@ -115,7 +114,7 @@ blk_align_co_call(BlkNode *node, BlkRange range, const IoVec *iov,
 typedef struct BlkSplit {
     BlkNode *node;
     const IoVec *iov;
-    size_t done;  /* of iov->bytes */
+    size_t done; /* of iov->bytes */
     bool write;
     BlkReqFlags flags;
     BlkPieces pieces;
@@ -163,9 +162,9 @@ blk_split_co_bounce(BlkSplit *split, BlkRange range)
     int ret;
 
     if (!split->bounce.mem) {
-        size_t len = ash_min(split->iov->bytes,
-                             ash_max(BLK_BOUNCE_BYTES,
-                                     node->limits.request_align));
+        size_t len =
+            ash_min(split->iov->bytes,
+                    ash_max(BLK_BOUNCE_BYTES, node->limits.request_align));
 
         if (!blk_bounce_init(&split->bounce, node, len)) {
             return -ENOMEM;
@@ -177,8 +176,7 @@ blk_split_co_bounce(BlkSplit *split, BlkRange range)
     }
     ret = blk_align_co_call(node, range, &iov, split->flags, split->write);
     if (ret == 0 && !split->write) {
-        iov_from_buf(split->iov, split->done, split->bounce.buf,
-                     range.bytes);
+        iov_from_buf(split->iov, split->done, split->bounce.buf, range.bytes);
     }
     node->stats.bounced_bytes += range.bytes;
     return ret;
@@ -199,8 +197,8 @@ blk_split_co_step(BlkSplit *split, BlkRange range, size_t *ret_bytes)
         if (node->limits.mem_align <= 1 ||
             iov_is_aligned(&slice, node->limits.mem_align)) {
             *ret_bytes = bytes;
-            return blk_align_co_call(node, blk_range_head(range, bytes),
-                                     &slice, split->flags, split->write);
+            return blk_align_co_call(node, blk_range_head(range, bytes), &slice,
+                                     split->flags, split->write);
         }
     } else {
         /* Very many tiny pieces. */
@@ -254,9 +252,9 @@ blk_align_co_transfer(BlkNode *node, BlkRange range, const IoVec *iov,
 /* ---- unaligned ranges: padding ---- */
 
 typedef struct BlkPad {
-    BlkRange outer; /* whole blocks around the request */
-    size_t head;    /* bytes of padding before it */
-    size_t tail;    /* ... and after it */
+    BlkRange outer;   /* whole blocks around the request */
+    size_t head;      /* bytes of padding before it */
+    size_t tail;      /* ... and after it */
     BlkBounce bounce; /* the first block, then the last if it is another */
     uint8_t *last;    /* the last block in there */
     BlkPieces pieces;
@@ -271,8 +269,7 @@ blk_pad_done(BlkPad *pad)
 }
 
 static bool
-blk_pad_init(BlkPad *pad, const BlkNode *node, BlkRange range,
-             const IoVec *iov)
+blk_pad_init(BlkPad *pad, const BlkNode *node, BlkRange range, const IoVec *iov)
 {
     size_t align = node->limits.request_align;
     size_t apart = ash_max(align, node->limits.mem_align);
@@ -324,8 +321,7 @@ blk_pad_co_read(BlkNode *node, BlkRange range, const IoVec *iov,
 
 /* Read one block at the edge of a write; past the end it is zero. */
 static int coroutine_fn
-blk_pad_co_fill_block(BlkNode *node, uint64_t offset, uint8_t *buf,
-                      bool head)
+blk_pad_co_fill_block(BlkNode *node, uint64_t offset, uint8_t *buf, bool head)
 {
     uint32_t align = node->limits.request_align;
     uint64_t inside = offset < node->size ? node->size - offset : 0;
@@ -336,8 +332,8 @@ blk_pad_co_fill_block(BlkNode *node, uint64_t offset, uint8_t *buf,
         memset(buf, 0, align);
         return 0;
     }
-    blk_driver_co_debug_event(
-        node, head ? "pwritev_rmw_head" : "pwritev_rmw_tail");
+    blk_driver_co_debug_event(node,
+                              head ? "pwritev_rmw_head" : "pwritev_rmw_tail");
     iov_init_one(&iov, buf, align);
     ret = blk_driver_co_read(node, blk_range(offset, align), &iov, 0);
     if (ret != 0) {
@@ -346,8 +342,8 @@ blk_pad_co_fill_block(BlkNode *node, uint64_t offset, uint8_t *buf,
     if (inside < align) {
         memset(buf + inside, 0, align - inside);
     }
-    blk_driver_co_debug_event(
-        node, head ? "pwritev_rmw_after_head" : "pwritev_rmw_after_tail");
+    blk_driver_co_debug_event(node, head ? "pwritev_rmw_after_head"
+                                         : "pwritev_rmw_after_tail");
     return 0;
 }
 
@@ -450,8 +446,7 @@ blk_node_co_read(BlkNode *node, BlkRange range, const IoVec *iov,
     } else {
         req.no_wait = true;
     }
-    if (ash_likely(
-            blk_range_is_aligned(range, node->limits.request_align))) {
+    if (ash_likely(blk_range_is_aligned(range, node->limits.request_align))) {
         ret = blk_align_co_transfer(node, range, iov, flags, false);
     } else {
         ret = blk_pad_co_read(node, range, iov, flags);
@@ -469,9 +464,9 @@ blk_node_try_read(BlkNode *node, BlkRange range, const IoVec *iov)
     int ret;
 
     /* What does not yield overlaps with nothing, so it is not tracked. */
-    if (ash_unlikely(node->n_serialising > 0 || limits->mem_align > 1 ||
-                     range.bytes - 1 > limits->max_transfer - 1 ||
-                     !blk_range_is_aligned(range, limits->request_align))) {
+    if (ash_unlikely(node->n_serialising > 0 ||
+                     !blk_range_is_aligned(range, limits->request_align) ||
+                     !blk_align_fits(node, iov))) {
         return -EAGAIN;
     }
     ret = blk_driver_try_read(node, range, iov);
@@ -525,11 +520,9 @@ blk_align_co_write(BlkNode *node, BlkRange range, const IoVec *iov,
 
 /* What a node with detect_zeroes makes of all-zero data; 0: write it. */
 static inline bool
-blk_node_detects_zero(const BlkNode *node, const IoVec *iov,
-                      BlkReqFlags flags)
+blk_node_detects_zero(const BlkNode *node, const IoVec *iov, BlkReqFlags flags)
 {
-    return ash_unlikely(node->options.detect_zeroes !=
-                        BLK_DETECT_ZEROES_OFF) &&
+    return ash_unlikely(node->options.detect_zeroes != BLK_DETECT_ZEROES_OFF) &&
            !(flags & BLK_REQ_COMPRESSED) && iov_is_zero(iov);
 }
 

@@ -98,8 +98,8 @@ blk_zeroes_co_write(BlkNode *node, const BlkTracked *req, BlkRange range,
 /* A zero write under way. */
 typedef struct BlkZero {
     BlkNode *node;
-    bool can_zero;    /* co_zero has not said -ENOTSUP */
-    bool must_zero;   /* NO_FALLBACK, and nothing was changed yet */
+    bool can_zero;  /* co_zero has not said -ENOTSUP */
+    bool must_zero; /* NO_FALLBACK, and nothing was changed yet */
     BlkReqFlags serialising;
     BlkReqFlags zero_flags;  /* for co_zero */
     BlkReqFlags write_flags; /* for the data that replaces it */
@@ -228,8 +228,8 @@ blk_zero_init(BlkZero *zero, BlkNode *node, BlkReqFlags flags)
     zero->must_zero = (flags & BLK_REQ_NO_FALLBACK) != 0;
     zero->serialising = flags & BLK_REQ_SERIALISING;
     zero->zero_flags = flags & driver->zero_flags;
-    zero->write_flags = flags & driver->write_flags &
-                        (BLK_REQ_FUA | BLK_REQ_UNCHANGED);
+    zero->write_flags =
+        flags & driver->write_flags & (BLK_REQ_FUA | BLK_REQ_UNCHANGED);
     return flush;
 }
 
@@ -243,8 +243,8 @@ blk_fallback_co_zero(BlkNode *node, BlkRange range, BlkReqFlags flags)
     if (node->failed != 0) {
         return -EIO;
     }
-    if (zero.must_zero && (!zero.can_zero ||
-                           !(zero.zero_flags & BLK_REQ_NO_FALLBACK))) {
+    if (zero.must_zero &&
+        (!zero.can_zero || !(zero.zero_flags & BLK_REQ_NO_FALLBACK))) {
         return -ENOTSUP;
     }
     ret = blk_zero_co_run(&zero, range);

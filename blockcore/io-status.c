@@ -26,8 +26,8 @@
 
 /* What one layer says. */
 typedef struct BlkLayer {
-    BlkNode *node;    /* that decides */
-    uint64_t offset;  /* there */
+    BlkNode *node;   /* that decides */
+    uint64_t offset; /* there */
     BlkExtent extent;
 } BlkLayer;
 
@@ -72,8 +72,7 @@ blk_status_co_own(BlkNode *node, BlkRange range, BlkExtent *ret)
 {
     uint32_t align = node->limits.request_align;
     uint64_t bytes = ash_min(range.bytes, node->size - range.offset);
-    BlkRange outer =
-        blk_range_align_out(blk_range(range.offset, bytes), align);
+    BlkRange outer = blk_range_align_out(blk_range(range.offset, bytes), align);
     uint64_t head = range.offset - outer.offset;
     int err;
 
@@ -213,8 +212,8 @@ blk_node_co_status(BlkNode *node, BlkRange range, BlkExtent *ret)
 }
 
 int coroutine_fn
-blk_node_co_allocation_depth(BlkNode *node, BlkRange range,
-                             uint64_t *ret_bytes, uint32_t *ret_depth)
+blk_node_co_allocation_depth(BlkNode *node, BlkRange range, uint64_t *ret_bytes,
+                             uint32_t *ret_depth)
 {
     BlkExtent ext;
     uint32_t depth;

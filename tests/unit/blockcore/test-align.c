@@ -10,7 +10,7 @@
 #include <glib.h>
 #include <string.h>
 
-#include "tests/lib/fake-driver.h"
+#include "tests/lib/fake-setup.h"
 #include "tests/unit/blockcore/test-blockcore.h"
 
 /* ---- every range of a small disk ---- */
@@ -81,8 +81,7 @@ small_co_case(Small *t, BlkRange r)
         buf[i] = (uint8_t)(t->n_cases + i * 3);
     }
     memcpy(t->shadow + r.offset, buf, r.bytes);
-    g_assert_cmpint(fake_co_write(t->s.blk, r.offset, buf, r.bytes, 0), ==,
-                    0);
+    g_assert_cmpint(fake_co_write(t->s.blk, r.offset, buf, r.bytes, 0), ==, 0);
     g_assert_cmpuint(fake_disk_n(d, FAKE_WRITE) - n_writes, ==, 1);
     g_assert_cmpuint(fake_disk_n(d, FAKE_READ) - n_reads - 1, ==,
                      small_rmw_reads(t, r));
@@ -183,11 +182,9 @@ pieces_co_round(FakeSetup *s, GRand *rand, Buffers *b)
 
     memset(b->back, 0xee, PIECES_SIZE + 1024);
     iov_init_array(&iov, b->v,
-                   cut_pieces(rand, b->back + skew, bytes, b->v,
-                              PIECES_MAX));
+                   cut_pieces(rand, b->back + skew, bytes, b->v, PIECES_MAX));
     g_assert_cmpint(blk_co_read(s->blk, r, &iov, 0), ==, 0);
-    g_assert_cmpint(memcmp(b->back + skew, b->shadow + offset, bytes), ==,
-                    0);
+    g_assert_cmpint(memcmp(b->back + skew, b->shadow + offset, bytes), ==, 0);
     for (size_t i = 0; i < skew; i++) {
         g_assert_cmphex(b->back[i], ==, 0xee);
     }
@@ -200,14 +197,11 @@ static void coroutine_fn
 test_co_pieces(void *arg)
 {
     static const Pieces limits[] = {
-        { 1, 1, 0, 0 },         { 1, 1, 100, 0 },
-        { 1, 1, 0, 1 },         { 1, 1, 100, 3 },
-        { 512, 1, 0, 0 },       { 512, 1, 512, 0 },
-        { 512, 1, 1536, 2 },    { 512, 1, 0, 1 },
-        { 512, 512, 0, 0 },     { 512, 512, 1024, 1 },
-        { 512, 4096, 1024, 1 }, { 512, 512, 4096, 4 },
-        { 4096, 512, 0, 0 },    { 4096, 4096, 4096, 2 },
-        { 64, 16, 640, 5 },
+        { 1, 1, 0, 0 },        { 1, 1, 100, 0 },        { 1, 1, 0, 1 },
+        { 1, 1, 100, 3 },      { 512, 1, 0, 0 },        { 512, 1, 512, 0 },
+        { 512, 1, 1536, 2 },   { 512, 1, 0, 1 },        { 512, 512, 0, 0 },
+        { 512, 512, 1024, 1 }, { 512, 4096, 1024, 1 },  { 512, 512, 4096, 4 },
+        { 4096, 512, 0, 0 },   { 4096, 4096, 4096, 2 }, { 64, 16, 640, 5 },
     };
     uint32_t seed = (uint32_t)g_test_rand_int();
     g_autoptr(GRand) rand = g_rand_new_with_seed(seed);
@@ -235,8 +229,7 @@ test_co_pieces(void *arg)
         }
         fake_setup_co_done(&s);
     }
-    g_test_message("%zu limits x 200 writes and reads",
-                   G_N_ELEMENTS(limits));
+    g_test_message("%zu limits x 200 writes and reads", G_N_ELEMENTS(limits));
     g_free(b.shadow);
     g_free(b.mem);
     g_free(b.back);
@@ -336,9 +329,9 @@ test_co_words(void *arg)
     fake_setup_co_open(&s, d, "");
     fake_disk_start_log(d, FAKE_ALL_IO | FAKE_EVENT);
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
-        g_assert_cmpint(fake_co_write(s.blk, cases[i].offset, buf,
-                                      cases[i].bytes, 0),
-                        ==, 0);
+        g_assert_cmpint(
+            fake_co_write(s.blk, cases[i].offset, buf, cases[i].bytes, 0), ==,
+            0);
         g_assert_cmpstr(fake_disk_take_log(d), ==, cases[i].log);
     }
     g_assert_cmpint(fake_co_read(s.blk, 1, buf, 1), ==, 0);
@@ -380,8 +373,7 @@ test_co_fail_each_call(void *arg)
             ret = fake_co_write(s.blk, 1111, buf, 3000, 0);
             g_assert_cmpint(ret, ==, d->n_failed ? -EIO : 0);
             g_assert_cmpint(memcmp(d->mem, before, 1111), ==, 0);
-            g_assert_cmpint(memcmp(d->mem + 4111, before + 4111, 4081), ==,
-                            0);
+            g_assert_cmpint(memcmp(d->mem + 4111, before + 4111, 4081), ==, 0);
             if (nth <= 2) {
                 g_assert_cmpint(memcmp(d->mem, before, 8192), ==, 0);
             }
@@ -420,10 +412,9 @@ request(Blk *blk, BlkOp op, uint64_t offset, uint64_t bytes, void *buf)
 static void coroutine_fn
 test_co_neighbours(void *arg)
 {
-    static const char *const events[] = {
-        "pwritev_rmw_head", "pwritev_rmw_after_head", "pwritev",
-        "pwritev_done"
-    };
+    static const char *const events[] = { "pwritev_rmw_head",
+                                          "pwritev_rmw_after_head", "pwritev",
+                                          "pwritev_done" };
     uint8_t a[100];
     uint8_t b[100];
     uint8_t c[100];
@@ -487,10 +478,8 @@ test_co_parallel(void *arg)
     fake_setup_co_open(&s, d, "");
     for (size_t i = 0; i < G_N_ELEMENTS(pairs); i++) {
         const BlkRange *p = pairs[i];
-        FakeReq a =
-            request(s.blk, BLK_OP_WRITE, p[0].offset, p[0].bytes, buf);
-        FakeReq b =
-            request(s.blk, BLK_OP_WRITE, p[1].offset, p[1].bytes, buf);
+        FakeReq a = request(s.blk, BLK_OP_WRITE, p[0].offset, p[0].bytes, buf);
+        FakeReq b = request(s.blk, BLK_OP_WRITE, p[1].offset, p[1].bytes, buf);
 
         d->hold_mask = FAKE_WRITE;
         fake_req_start(&a);

@@ -13,7 +13,7 @@
 #include "blockcore/edge-io.h"
 #include "blockcore/far-call.h"
 #include "blockcore/node-priv.h"
-#include "tests/lib/fake-driver.h"
+#include "tests/lib/fake-setup.h"
 #include "tests/unit/blockcore/test-blockcore.h"
 
 #define SIZE ((uint64_t)1000001)
@@ -88,8 +88,7 @@ test_co_bounds(void *arg)
             }
             g_assert_cmpint(blk_co_try(s.blk, op, r, buf), ==,
                             blk_expect(op, b));
-            g_assert_cmpint(*fake_disk_take_log(s.disk) != '\0', ==,
-                            reaches);
+            g_assert_cmpint(*fake_disk_take_log(s.disk) != '\0', ==, reaches);
             n++;
         }
     }
@@ -134,16 +133,14 @@ test_co_order(void *arg)
                        "read-only=on discard=ignore");
     none = blk_new("nothing");
     for (size_t i = 0; i < G_N_ELEMENTS(modify); i++) {
-        g_assert_cmpint(blk_co_try(s.blk, modify[i], outside, buf), ==,
+        g_assert_cmpint(blk_co_try(s.blk, modify[i], outside, buf), ==, -EROFS);
+        g_assert_cmpint(blk_co_try(s.blk, modify[i], blk_range(0, 0), buf), ==,
                         -EROFS);
-        g_assert_cmpint(
-            blk_co_try(s.blk, modify[i], blk_range(0, 0), buf), ==, -EROFS);
     }
     for (BlkOp op = BLK_OP_READ; op < BLK_N_OPS; op++) {
         g_assert_cmpint(blk_co_try(none, op, outside, buf), ==, -ENOMEDIUM);
     }
-    g_assert_cmpint(blk_co_try(s.blk, BLK_OP_READ, outside, buf), ==,
-                    -EINVAL);
+    g_assert_cmpint(blk_co_try(s.blk, BLK_OP_READ, outside, buf), ==, -EINVAL);
     g_assert_false(blk_is_writable(s.blk));
     g_assert_cmpuint(blk_size(none), ==, 0);
     g_assert_cmpuint(blk_limits(none)->request_align, ==, 1);
@@ -175,8 +172,7 @@ test_co_permission(void *arg)
     g_assert_true(blk_co_attach(reader, s.node, BLK_PERM_WRITE_UNCHANGED,
                                 BLK_PERM_ALL, &error));
     g_assert_cmpint(fake_co_write(reader, 0, buf, 8, 0), ==, -EROFS);
-    g_assert_cmpint(fake_co_write(reader, 0, buf, 8, BLK_REQ_UNCHANGED), ==,
-                    0);
+    g_assert_cmpint(fake_co_write(reader, 0, buf, 8, BLK_REQ_UNCHANGED), ==, 0);
     fake_blk_co_free(reader);
     fake_setup_co_done(&s);
 }
@@ -190,12 +186,10 @@ test_co_errors(void *arg)
         int driver;
         int client;
     } cases[] = {
-        { -EIO, -EIO },           { -ENOSPC, -ENOSPC },
-        { -EDQUOT, -ENOSPC },     { -EFBIG, -ENOSPC },
-        { -EINVAL, -EIO },        { -ENOMEM, -ENOMEM },
-        { -EACCES, -EIO },        { -EBADF, -EIO },
-        { -ENOTSUP, -EIO },       { -ETIMEDOUT, -EIO },
-        { -ESHUTDOWN, -ESHUTDOWN },
+        { -EIO, -EIO },       { -ENOSPC, -ENOSPC },       { -EDQUOT, -ENOSPC },
+        { -EFBIG, -ENOSPC },  { -EINVAL, -EIO },          { -ENOMEM, -ENOMEM },
+        { -EACCES, -EIO },    { -EBADF, -EIO },           { -ENOTSUP, -EIO },
+        { -ETIMEDOUT, -EIO }, { -ESHUTDOWN, -ESHUTDOWN },
     };
     uint8_t buf[16] = { 0 };
     FakeSetup s;
@@ -269,10 +263,9 @@ test_co_detach_waits(void *arg)
     fake_setup_co_open(&s, fake_disk_new(FAKE_LEAF, "d", SIZE), "");
     memset(s.disk->mem, 7, 16);
     s.disk->hold_mask = FAKE_READ;
-    req = (FakeReq){ .blk = s.blk,
-                     .op = BLK_OP_READ,
-                     .range = { 0, 16 },
-                     .buf = buf };
+    req = (FakeReq){
+        .blk = s.blk, .op = BLK_OP_READ, .range = { 0, 16 }, .buf = buf
+    };
     fake_req_start(&req);
     g_assert_false(req.done);
     fake_disk_release(s.disk);
@@ -384,10 +377,8 @@ test_co_map_file(void *arg)
     g_assert_cmpint(map.fd, ==, 42);
     g_assert_cmpuint(map.offset, ==, 612);
     g_assert_cmpuint(blk_stats(s.blk)->op[BLK_OP_READ].bytes, ==, 1024);
-    g_assert_cmpint(blk_map_file(s.blk, blk_range(1, 512), &map), ==,
-                    -ENOTSUP);
-    g_assert_cmpint(blk_map_file(s.blk, blk_range(512, 0), &map), ==,
-                    -ENOTSUP);
+    g_assert_cmpint(blk_map_file(s.blk, blk_range(1, 512), &map), ==, -ENOTSUP);
+    g_assert_cmpint(blk_map_file(s.blk, blk_range(512, 0), &map), ==, -ENOTSUP);
     g_assert_cmpint(blk_map_file(s.blk, blk_range(8192, 512), &map), ==,
                     -ENOTSUP);
     g_assert_cmpint(blk_map_file(s.blk, blk_range(65536, 512), &map), ==,
@@ -404,6 +395,58 @@ test_co_map_file(void *arg)
     blk_co_detach(s.blk);
     g_assert_cmpint(blk_map_file(s.blk, blk_range(512, 1024), &map), ==,
                     -ENOMEDIUM);
+    fake_setup_co_done(&s);
+}
+
+/* ---- reads that do not wait ---- */
+
+static int
+try_some(BlkNode *node, BlkRange range, const IoVec *iov)
+{
+    ash_maybe(node);
+    if (range.offset >= 8192) {
+        return -EAGAIN;
+    }
+    iov_memset(iov, 0, 0x5a, range.bytes);
+    return 0;
+}
+
+static void coroutine_fn
+test_co_try_read(void *arg)
+{
+    FakeDisk *d = fake_disk_new(FAKE_LEAF, "d", 65536);
+    uint8_t buf[1536];
+    IoVec iov;
+    FakeSetup s;
+
+    ash_maybe(arg);
+    d->driver.try_read = try_some;
+    d->limits.request_align = 512;
+    d->limits.max_transfer = 1024;
+    fake_setup_co_open(&s, d, "");
+    iov_init_one(&iov, buf, 1024);
+    g_assert_cmpint(blk_try_read(s.blk, blk_range(512, 1024), &iov), ==, 0);
+    g_assert_cmphex(buf[1023], ==, 0x5a);
+    g_assert_cmpint(blk_try_read(s.blk, blk_range(8192, 1024), &iov), ==,
+                    -EAGAIN);
+    g_assert_cmpint(blk_try_read(s.blk, blk_range(1, 1024), &iov), ==, -EAGAIN);
+    g_assert_cmpint(blk_try_read(s.blk, blk_range(65024, 1024), &iov), ==,
+                    -EAGAIN);
+    s.node->n_serialising++;
+    g_assert_cmpint(blk_try_read(s.blk, blk_range(512, 1024), &iov), ==,
+                    -EAGAIN);
+    s.node->n_serialising--;
+    blk_co_drain_begin(s.blk);
+    g_assert_cmpint(blk_try_read(s.blk, blk_range(512, 1024), &iov), ==,
+                    -EAGAIN);
+    blk_drain_end(s.blk);
+    iov_init_one(&iov, buf, 1536);
+    g_assert_cmpint(blk_try_read(s.blk, blk_range(0, 1536), &iov), ==, -EAGAIN);
+    iov_init_one(&iov, buf, 0);
+    g_assert_cmpint(blk_try_read(s.blk, blk_range(0, 0), &iov), ==, -EAGAIN);
+    g_assert_cmpuint(blk_stats(s.blk)->op[BLK_OP_READ].n, ==, 1);
+    g_assert_cmpuint(blk_stats(s.blk)->op[BLK_OP_READ].bytes, ==, 1024);
+    g_assert_cmpuint(blk_stats(s.blk)->op[BLK_OP_READ].n_failed, ==, 0);
     fake_setup_co_done(&s);
 }
 
@@ -434,30 +477,28 @@ test_co_edge_past_end(void *arg)
     /* Across: asked up to the end, rounded up. */
     iov_init_one(&iov, buf, 1000);
     memset(buf, 1, 1000);
-    g_assert_cmpint(blk_edge_co_read(file, blk_range(1024, 1000), &iov, 0),
-                    ==, 0);
-    g_assert_cmpstr(fake_disk_take_log(edge_disks[0]), ==,
-                    "leaf:r1024+512");
+    g_assert_cmpint(blk_edge_co_read(file, blk_range(1024, 1000), &iov, 0), ==,
+                    0);
+    g_assert_cmpstr(fake_disk_take_log(edge_disks[0]), ==, "leaf:r1024+512");
     for (int i = 0; i < 1000; i++) {
         g_assert_cmphex(buf[i], ==, i < 276 ? 0xaa : 0);
     }
     /* Past the end: not asked. */
     memset(buf, 1, 1000);
-    g_assert_cmpint(blk_edge_co_read(file, blk_range(1300, 1000), &iov, 0),
-                    ==, 0);
+    g_assert_cmpint(blk_edge_co_read(file, blk_range(1300, 1000), &iov, 0), ==,
+                    0);
     g_assert_cmpstr(fake_disk_take_log(edge_disks[0]), ==, "");
     g_assert_true(ash_buf_is_zero(buf, 1000));
     /* A failure is a failure. */
     edge_disks[0]->fail_mask = FAKE_READ;
     edge_disks[0]->fail_nth = 1;
     edge_disks[0]->fail_err = -EIO;
-    g_assert_cmpint(blk_edge_co_read(file, blk_range(1024, 1000), &iov, 0),
-                    ==, -EIO);
+    g_assert_cmpint(blk_edge_co_read(file, blk_range(1024, 1000), &iov, 0), ==,
+                    -EIO);
     /* No Blk, so no permission to write. */
     g_assert_cmpint(blk_edge_co_write(file, blk_range(0, 1000), &iov, 0), ==,
                     -EROFS);
-    g_assert_cmpint(blk_edge_co_zero(file, blk_range(0, 1000), 0), ==,
-                    -EROFS);
+    g_assert_cmpint(blk_edge_co_zero(file, blk_range(0, 1000), 0), ==, -EROFS);
     g_assert_cmpint(blk_edge_co_trim(file, blk_range(0, 1000)), ==, -EROFS);
     fake_graph_co_free(fg);
 }
@@ -488,8 +529,8 @@ test_co_edge_grows(void *arg)
     file = edge_disks[1]->file;
     memset(buf, 5, 1000);
     iov_init_one(&iov, buf, 1000);
-    g_assert_cmpint(blk_edge_co_write(file, blk_range(1024, 1000), &iov, 0),
-                    ==, -ENOSPC);
+    g_assert_cmpint(blk_edge_co_write(file, blk_range(1024, 1000), &iov, 0), ==,
+                    -ENOSPC);
     g_assert_cmpuint(blk_edge_size(file), ==, 1300);
     blk_co_detach(blk);
 
@@ -498,16 +539,15 @@ test_co_edge_grows(void *arg)
     leaf->fail_mask = FAKE_WRITE;
     leaf->fail_nth = 1;
     leaf->fail_err = -ENOSPC;
-    g_assert_cmpint(blk_edge_co_write(file, blk_range(1024, 1000), &iov, 0),
-                    ==, -ENOSPC);
+    g_assert_cmpint(blk_edge_co_write(file, blk_range(1024, 1000), &iov, 0), ==,
+                    -ENOSPC);
     g_assert_cmpuint(blk_edge_size(file), ==, 1300);
-    g_assert_cmpint(blk_edge_co_write(file, blk_range(1024, 1000), &iov, 0),
-                    ==, 0);
+    g_assert_cmpint(blk_edge_co_write(file, blk_range(1024, 1000), &iov, 0), ==,
+                    0);
     g_assert_cmpuint(blk_edge_size(file), ==, 2024);
     g_assert_cmpint(leaf->mem[2023], ==, 5);
     g_assert_cmpint(leaf->mem[2024], ==, 0);
-    g_assert_cmpint(blk_edge_co_trim(file, blk_range(2024, 512)), ==,
-                    -EINVAL);
+    g_assert_cmpint(blk_edge_co_trim(file, blk_range(2024, 512)), ==, -EINVAL);
     g_assert_cmpint(blk_edge_co_zero(file, blk_range(4096, 512), 0), ==, 0);
     g_assert_cmpuint(blk_edge_size(file), ==, 4608);
     fake_blk_co_free(blk);
@@ -565,6 +605,7 @@ test_blk_add(void)
     test_add_co("/blockcore/blk/variable-size", test_co_variable_size);
     test_add_co("/blockcore/blk/deep-graph", test_co_deep);
     test_add_co("/blockcore/blk/map-file", test_co_map_file);
+    test_add_co("/blockcore/blk/try-read", test_co_try_read);
     test_add_co("/blockcore/blk/edge-past-end", test_co_edge_past_end);
     test_add_co("/blockcore/blk/edge-grows", test_co_edge_grows);
     test_add_co("/blockcore/blk/can-trim", test_co_can_trim);

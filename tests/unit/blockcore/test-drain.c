@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "coro/loop.h"
-#include "tests/lib/fake-driver.h"
+#include "tests/lib/fake-setup.h"
 #include "tests/unit/blockcore/test-blockcore.h"
 
 #define SIZE ((uint64_t)65536)
@@ -277,8 +277,7 @@ net_co_open(Net *n)
     n->leaf = fake_graph_co_open(n->fg, n->disks[1], "");
     n->mid = fake_graph_co_open(n->fg, n->disks[2], "file=leaf");
     n->top = fake_graph_co_open(n->fg, n->disks[3], "backing=base file=mid");
-    n->side =
-        fake_graph_co_open(n->fg, n->disks[4], "backing=base file=leaf");
+    n->side = fake_graph_co_open(n->fg, n->disks[4], "backing=base file=leaf");
     n->x = fake_blk_co_new(n->top);
     n->y = fake_blk_co_new(n->mid);
     n->z = fake_blk_co_new(n->side);
@@ -303,8 +302,9 @@ test_co_who_waits(void *arg)
     net_co_open(&n);
     for (int i = 0; i < 6; i++) {
         BlkNode *nodes[] = { n.base, n.leaf, n.mid, n.top, n.side, NULL };
-        static const char *const waiting[] = { "xz", "xyz", "xy", "x", "z",
-                                               "z" };
+        static const char *const waiting[] = {
+            "xz", "xyz", "xy", "x", "z", "z"
+        };
         Blk *blks[] = { n.x, n.y, n.z };
         FakeReq reqs[3];
 
@@ -445,8 +445,7 @@ crowd_co_client(void *arg)
     Blk *blk = blks[GPOINTER_TO_UINT(arg) % 3];
 
     while (crowd.n_left > 0) {
-        FakeReq req =
-            request(blk, (BlkOp)(g_rand_int(crowd.rand) % BLK_N_OPS));
+        FakeReq req = request(blk, (BlkOp)(g_rand_int(crowd.rand) % BLK_N_OPS));
 
         crowd.n_left--;
         fake_req_start(&req);
@@ -550,8 +549,7 @@ test_co_crowd(void *arg)
         coro_spawn(crowd_co_drainer, GUINT_TO_POINTER(i));
     }
     co_yield();
-    g_test_message("%u requests, %u drains", crowd.n_requests,
-                   crowd.n_drains);
+    g_test_message("%u requests, %u drains", crowd.n_requests, crowd.n_drains);
     for (size_t i = 0; i < G_N_ELEMENTS(n->disks); i++) {
         g_assert_cmpuint(n->disks[i]->node->quiesce, ==, 0);
         g_assert_cmpuint(n->disks[i]->node->in_flight, ==, 0);

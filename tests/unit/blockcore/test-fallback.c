@@ -10,7 +10,7 @@
 #include <glib.h>
 #include <string.h>
 
-#include "tests/lib/fake-driver.h"
+#include "tests/lib/fake-setup.h"
 #include "tests/unit/blockcore/test-blockcore.h"
 
 #define MIB ((uint64_t)1 << 20)
@@ -56,8 +56,7 @@ way_co_case(FakeSetup *s, const Way *way, BlkRange r)
     unsigned n_flushes = fake_disk_n(d, FAKE_FLUSH_DISK);
     bool fast = way->flags & BLK_REQ_NO_FALLBACK;
     bool can = !fast || way_can_be_fast(way, r);
-    BlkReqFlags fua =
-        way->zero_flags & d->driver.write_flags & BLK_REQ_FUA;
+    BlkReqFlags fua = way->zero_flags & d->driver.write_flags & BLK_REQ_FUA;
     int ret;
 
     memset(d->mem, 0x77, way->size);
@@ -173,8 +172,7 @@ test_co_words(void *arg)
                     "d:r0+512 d:w0+65536 d:r1048576+512 d:w1048576+512");
     g_assert_cmpint(co_zero(&s, 512, 1024, 0), ==, 0);
     g_assert_cmpstr(fake_disk_take_log(d), ==, "d:w512+1024");
-    g_assert_cmpint(co_zero(&s, 512, 65536, BLK_REQ_NO_FALLBACK), ==,
-                    -ENOTSUP);
+    g_assert_cmpint(co_zero(&s, 512, 65536, BLK_REQ_NO_FALLBACK), ==, -ENOTSUP);
     g_assert_cmpstr(fake_disk_take_log(d), ==, "");
     g_assert_cmpint(co_zero(&s, 0, 65536, BLK_REQ_NO_FALLBACK), ==, 0);
     g_assert_cmpstr(fake_disk_take_log(d), ==, "d:z0+65536:fast");
@@ -348,10 +346,8 @@ test_co_largest(void *arg)
     fake_setup_co_open(&s, d, "");
     g_assert_cmpint(co_zero(&s, 0, INT64_MAX, 0), ==, 0);
     g_assert_cmpuint(d->n_bytes, ==, INT64_MAX);
-    g_assert_cmpint(blk_co_trim(s.blk, blk_range(1, INT64_MAX - 1), 0), ==,
-                    0);
-    g_assert_cmpint(blk_co_status(s.blk, blk_range(0, INT64_MAX), &ext), ==,
-                    0);
+    g_assert_cmpint(blk_co_trim(s.blk, blk_range(1, INT64_MAX - 1), 0), ==, 0);
+    g_assert_cmpint(blk_co_status(s.blk, blk_range(0, INT64_MAX), &ext), ==, 0);
     g_assert_cmpuint(ext.bytes, ==, INT64_MAX);
     fake_setup_co_done(&s);
 }
@@ -393,8 +389,8 @@ test_co_detect(void *arg)
         g_assert_cmpuint(blk_stats(s.blk)->op[BLK_OP_WRITE].n, ==, 5);
         g_assert_cmpuint(blk_stats(s.blk)->op[BLK_OP_ZERO].n, ==, 0);
         /* FUA is not lost on the way. */
-        g_assert_cmpint(fake_co_write(s.blk, 512, buf, 1024, BLK_REQ_FUA),
-                        ==, 0);
+        g_assert_cmpint(fake_co_write(s.blk, 512, buf, 1024, BLK_REQ_FUA), ==,
+                        0);
         g_assert_cmpuint(fake_disk_n(d, FAKE_FLUSH_DISK), ==, 1);
         fake_setup_co_done(&s);
     }
@@ -432,11 +428,9 @@ test_co_trim_words(void *arg)
     /* Another error ends it. */
     d->fail_err = -ENOSPC;
     d->fail_nth = 1;
-    g_assert_cmpint(blk_co_trim(s.blk, blk_range(0, 81920), 0), ==,
-                    -ENOSPC);
+    g_assert_cmpint(blk_co_trim(s.blk, blk_range(0, 81920), 0), ==, -ENOSPC);
     g_assert_cmpstr(fake_disk_take_log(d), ==, "d:t0+40960");
-    g_assert_cmpint(blk_co_trim(s.blk, blk_range(0, 4096), BLK_REQ_FUA), ==,
-                    0);
+    g_assert_cmpint(blk_co_trim(s.blk, blk_range(0, 4096), BLK_REQ_FUA), ==, 0);
     g_assert_cmpstr(fake_disk_take_log(d), ==, "d:t0+4096 d:fo d:fd");
     fake_setup_co_done(&s);
 }
@@ -490,8 +484,7 @@ test_co_prefetch(void *arg)
     d->fail_nth = 2;
     d->fail_err = -EIO;
     g_assert_cmpint(blk_co_prefetch(s.blk, blk_range(0, MIB)), ==, -EIO);
-    g_assert_cmpstr(fake_disk_take_log(d), ==,
-                    "d:r0+262144 d:r262144+262144");
+    g_assert_cmpstr(fake_disk_take_log(d), ==, "d:r0+262144 d:r262144+262144");
     fake_setup_co_done(&s);
 
     d = fake_disk_new(FAKE_LEAF, "d", MIB);
@@ -510,8 +503,7 @@ test_fallback_add(void)
     test_add_co("/blockcore/fallback/every-way", test_co_every_way);
     test_add_co("/blockcore/fallback/words", test_co_words);
     test_add_co("/blockcore/fallback/may-unmap", test_co_may_unmap);
-    test_add_co("/blockcore/fallback/fail-each-call",
-                test_co_fail_each_call);
+    test_add_co("/blockcore/fallback/fail-each-call", test_co_fail_each_call);
     test_add_co("/blockcore/fallback/huge", test_co_huge);
     test_add_co("/blockcore/fallback/largest", test_co_largest);
     test_add_co("/blockcore/fallback/detect", test_co_detect);

@@ -10,8 +10,9 @@
 #include <glib.h>
 #include <string.h>
 
+#include "blockcore/node-priv.h"
 #include "coro/loop.h"
-#include "tests/lib/fake-driver.h"
+#include "tests/lib/fake-setup.h"
 #include "tests/unit/blockcore/test-blockcore.h"
 
 #define SIZE ((uint64_t)65536)
@@ -89,10 +90,9 @@ test_co_order(void *arg)
 static void coroutine_fn
 test_co_each_stage_fails(void *arg)
 {
-    static const char *const logs[] = {
-        "top:fo", "top:fo top:fd", "top:fo top:fd leaf:fo",
-        "top:fo top:fd leaf:fo leaf:fd"
-    };
+    static const char *const logs[] = { "top:fo", "top:fo top:fd",
+                                        "top:fo top:fd leaf:fo",
+                                        "top:fo top:fd leaf:fo leaf:fd" };
     Pair p;
 
     ash_maybe(arg);
@@ -276,10 +276,9 @@ test_co_failed_node(void *arg)
 
     /* One write is in the driver, another waits for it. */
     p.leaf->hold_mask = FAKE_WRITE;
-    held = (FakeReq){ .blk = direct,
-                      .op = BLK_OP_WRITE,
-                      .range = { 0, 512 },
-                      .buf = p.buf };
+    held = (FakeReq){
+        .blk = direct, .op = BLK_OP_WRITE, .range = { 0, 512 }, .buf = p.buf
+    };
     waiting = held;
     waiting.flags = BLK_REQ_SERIALISING;
     fake_req_start(&held);
@@ -307,6 +306,25 @@ test_co_failed_node(void *arg)
     g_assert_cmpint(pair_co_write(&p, BLK_REQ_FUA), ==, 0);
     g_assert_cmpint(blk_co_flush(direct), ==, 0);
     fake_blk_co_free(direct);
+    pair_co_done(&p);
+}
+
+/* A driver that flushes its children itself is asked each time. */
+static void coroutine_fn
+test_co_flushes_children(void *arg)
+{
+    Pair p;
+
+    ash_maybe(arg);
+    pair_co_open(&p, "", "");
+    p.top->driver.flushes_children = true;
+    g_assert_cmpint(blk_co_flush(p.blk), ==, 0);
+    g_assert_cmpint(blk_co_flush(p.blk), ==, 0);
+    g_assert_cmpstr(fake_disk_take_log(p.leaf), ==,
+                    "top:fo top:fd top:fo top:fd");
+    p.top_node->options.cache_no_flush = true;
+    g_assert_cmpint(blk_co_flush(p.blk), ==, 0);
+    g_assert_cmpstr(fake_disk_take_log(p.leaf), ==, "top:fo leaf:fo leaf:fd");
     pair_co_done(&p);
 }
 
@@ -447,8 +465,8 @@ model_co_step(unsigned cell)
     }
     if (fua) {
         acked[cell]++;
-        ret = fake_co_write(model->p.blk, cell * 8, &acked[cell], 8,
-                            BLK_REQ_FUA);
+        ret =
+            fake_co_write(model->p.blk, cell * 8, &acked[cell], 8, BLK_REQ_FUA);
         model->acked[cell] = acked[cell];
     } else {
         ret = blk_co_flush(model->p.blk);
@@ -511,8 +529,7 @@ void
 test_flush_add(void)
 {
     test_add_co("/blockcore/flush/order", test_co_order);
-    test_add_co("/blockcore/flush/each-stage-fails",
-                test_co_each_stage_fails);
+    test_add_co("/blockcore/flush/each-stage-fails", test_co_each_stage_fails);
     test_add_co("/blockcore/flush/backing-is-not-flushed",
                 test_co_backing_is_not_flushed);
     test_add_co("/blockcore/flush/nothing-new", test_co_nothing_new);
@@ -520,6 +537,7 @@ test_flush_add(void)
                 test_co_write_during_flush);
     test_add_co("/blockcore/flush/storm", test_co_storm);
     test_add_co("/blockcore/flush/failed-node", test_co_failed_node);
+    test_add_co("/blockcore/flush/flushes-children", test_co_flushes_children);
     test_add_co("/blockcore/flush/writethrough", test_co_writethrough);
     test_add_co("/blockcore/flush/fua", test_co_fua);
     test_add_co("/blockcore/flush/model", test_co_model);

@@ -17,7 +17,7 @@
 
 #include "blockcore/blk.h"
 #include "coro/loop.h"
-#include "tests/lib/fake-driver.h"
+#include "tests/lib/fake-setup.h"
 #include "tests/unit/blockcore/test-blockcore.h"
 
 #define N_BYTES 96U
@@ -95,8 +95,8 @@ check_byte(uint64_t offset, uint8_t value, uint64_t begin)
             return;
         }
     }
-    g_error("byte %u is %u, which nobody can have left there",
-            (unsigned)offset, value);
+    g_error("byte %u is %u, which nobody can have left there", (unsigned)offset,
+            value);
 }
 
 static void coroutine_fn
@@ -207,12 +207,11 @@ world_co_open(void)
         fake_disk_set_slots(d, FAKE_SLOTS & ~(pick(2) ? FAKE_ZERO : 0U));
     }
     world->fg = fake_graph_new(world->disks, 2);
-    node = fake_graph_co_open(world->fg, leaf,
-                              pick(2) ? "detect-zeroes=on" : "");
+    node =
+        fake_graph_co_open(world->fg, leaf, pick(2) ? "detect-zeroes=on" : "");
     node = fake_graph_co_open(world->fg, top, "file=leaf");
     world->blk = fake_blk_co_new(node);
-    world->writes[0] =
-        (Write){ .range = { 0, N_BYTES }, .end = 0, .ok = true };
+    world->writes[0] = (Write){ .range = { 0, N_BYTES }, .end = 0, .ok = true };
     world->n_writes = 1;
     world->now = 1;
 }

@@ -55,8 +55,7 @@ test_pairs(void)
         for (uint64_t j = i; j <= N_BYTES; j++) {
             for (uint64_t k = 0; k <= N_BYTES; k++) {
                 for (uint64_t l = k; l <= N_BYTES; l++) {
-                    range_check_pair(blk_range(i, j - i),
-                                     blk_range(k, l - k));
+                    range_check_pair(blk_range(i, j - i), blk_range(k, l - k));
                     n++;
                 }
             }
@@ -106,8 +105,8 @@ test_inside(void)
     for (uint64_t size = 0; size <= N_BYTES; size++) {
         for (uint64_t i = 0; i <= N_BYTES + 2; i++) {
             for (uint64_t n = 0; n <= N_BYTES + 2; n++) {
-                g_assert_cmpint(blk_range_is_inside(blk_range(i, n), size),
-                                ==, i + n <= size);
+                g_assert_cmpint(blk_range_is_inside(blk_range(i, n), size), ==,
+                                i + n <= size);
             }
         }
     }

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "coro/loop.h"
-#include "tests/lib/fake-driver.h"
+#include "tests/lib/fake-setup.h"
 #include "tests/unit/blockcore/test-blockcore.h"
 
 #define D BLK_STATUS_DATA
@@ -74,8 +74,8 @@ scene_co_open(Scene *scene, uint64_t base_size)
     scene->fg = fake_graph_new(scene->disks, 3);
     scene->nodes[0] = fake_graph_co_open(scene->fg, scene->disks[0], "");
     scene->nodes[1] = fake_graph_co_open(scene->fg, scene->disks[1], "");
-    scene->nodes[2] = fake_graph_co_open(
-        scene->fg, scene->disks[2], base_size ? "backing=base" : "");
+    scene->nodes[2] = fake_graph_co_open(scene->fg, scene->disks[2],
+                                         base_size ? "backing=base" : "");
     scene->blk = fake_blk_co_new(scene->nodes[2]);
     script = (Script){ .top = { .file = scene->nodes[0] } };
 }
@@ -123,8 +123,7 @@ test_co_table(void *arg)
             script.file = (BlkExtent){ .bytes = 5000, .status = D | O };
             script.n_file = 0;
             g_assert_cmpint(
-                blk_co_status(scene.blk, blk_range(2000, 3000), &ext), ==,
-                0);
+                blk_co_status(scene.blk, blk_range(2000, 3000), &ext), ==, 0);
             g_assert_cmphex(ext.status, ==,
                             with_base ? rows[i].short_base : rows[i].alone);
             g_assert_cmpuint(ext.bytes, ==, 1000);
@@ -152,21 +151,19 @@ test_co_shows_backing(void *arg)
     for (unsigned answer = 0; answer <= O; answer += O) {
         script.top.status = answer;
         script.top.bytes = 3000;
-        g_assert_cmpint(
-            blk_co_status(scene.blk, blk_range(500, 9000), &ext), ==, 0);
+        g_assert_cmpint(blk_co_status(scene.blk, blk_range(500, 9000), &ext),
+                        ==, 0);
         g_assert_cmphex(ext.status, ==, D | O);
         g_assert_cmpuint(ext.bytes, ==, 1500);
         g_assert_true(ext.file == scene.nodes[1]);
         g_assert_cmpuint(ext.host_offset, ==, 500);
-        g_assert_cmpint(blk_co_allocation_depth(scene.blk,
-                                                blk_range(500, 9000),
+        g_assert_cmpint(blk_co_allocation_depth(scene.blk, blk_range(500, 9000),
                                                 &bytes, &depth),
                         ==, 0);
         g_assert_cmpuint(depth, ==, 2);
         g_assert_cmpuint(bytes, ==, 1500);
-        g_assert_cmpint(blk_co_allocation_depth(scene.blk,
-                                                blk_range(2000, 8000),
-                                                &bytes, &depth),
+        g_assert_cmpint(blk_co_allocation_depth(
+                            scene.blk, blk_range(2000, 8000), &bytes, &depth),
                         ==, 0);
         g_assert_cmpuint(depth, ==, 0);
         g_assert_cmpuint(bytes, ==, 3000);
@@ -213,8 +210,8 @@ test_co_file_answers(void *arg)
         script.top.host_offset = cases[i].host_offset;
         script.file = cases[i].file;
         script.file_err = cases[i].err;
-        g_assert_cmpint(
-            blk_co_status(scene.blk, blk_range(2000, 3000), &ext), ==, 0);
+        g_assert_cmpint(blk_co_status(scene.blk, blk_range(2000, 3000), &ext),
+                        ==, 0);
         g_assert_cmphex(ext.status, ==, cases[i].status);
         g_assert_cmpuint(ext.bytes, ==, cases[i].bytes);
     }
@@ -234,13 +231,11 @@ test_co_raw(void *arg)
     script.top.bytes = 1000;
     script.top.host_offset = 100;
     script.file = (BlkExtent){ .bytes = 500, .status = Z };
-    g_assert_cmpint(blk_co_status(scene.blk, blk_range(0, 3000), &ext), ==,
-                    0);
+    g_assert_cmpint(blk_co_status(scene.blk, blk_range(0, 3000), &ext), ==, 0);
     g_assert_cmphex(ext.status, ==, Z | A);
     g_assert_cmpuint(ext.bytes, ==, 500);
     script.file.bytes = 50000;
-    g_assert_cmpint(blk_co_status(scene.blk, blk_range(0, 3000), &ext), ==,
-                    0);
+    g_assert_cmpint(blk_co_status(scene.blk, blk_range(0, 3000), &ext), ==, 0);
     g_assert_cmpuint(ext.bytes, ==, 1000);
     /* The child's errors are, here. */
     script.file_err = -ENOSPC;
@@ -249,8 +244,7 @@ test_co_raw(void *arg)
     script.file_err = 0;
     /* Past the child's end, and past everything. */
     script.top.host_offset = FILE_SIZE;
-    g_assert_cmpint(blk_co_status(scene.blk, blk_range(0, 3000), &ext), ==,
-                    0);
+    g_assert_cmpint(blk_co_status(scene.blk, blk_range(0, 3000), &ext), ==, 0);
     g_assert_cmphex(ext.status, ==, Z);
     g_assert_cmpuint(ext.bytes, ==, 1000);
     script.top.host_offset = INT64_MAX;
@@ -271,14 +265,10 @@ test_co_answers(void *arg)
         int err;
         uint64_t expect;
     } cases[] = {
-        { 1, 0, 0, -EIO, 0 },
-        { 1, UINT64_MAX, 0, 0, 3000 },
-        { 1, UINT64_MAX, 1, 0, 3000 },
-        { 512, 511, 0, -EIO, 0 },
-        { 512, 1023, 0, 0, 512 },
-        { 512, 512, 100, 0, 412 },
-        { 512, 1024, 511, 0, 513 },
-        { 512, UINT64_MAX, 9999, 0, 1 },
+        { 1, 0, 0, -EIO, 0 },          { 1, UINT64_MAX, 0, 0, 3000 },
+        { 1, UINT64_MAX, 1, 0, 3000 }, { 512, 511, 0, -EIO, 0 },
+        { 512, 1023, 0, 0, 512 },      { 512, 512, 100, 0, 412 },
+        { 512, 1024, 511, 0, 513 },    { 512, UINT64_MAX, 9999, 0, 1 },
         { 512, 512, 9999, 0, 1 },
     };
 
@@ -297,8 +287,8 @@ test_co_answers(void *arg)
                                    .status = D | O,
                                    .host_offset = 0 };
         g_assert_cmpint(
-            blk_co_status(s.blk,
-                          blk_range(cases[i].offset, MIN(left, 3000)), &ext),
+            blk_co_status(s.blk, blk_range(cases[i].offset, MIN(left, 3000)),
+                          &ext),
             ==, cases[i].err);
         if (cases[i].err == 0) {
             g_assert_cmpuint(ext.bytes, ==, cases[i].expect);
@@ -326,8 +316,8 @@ test_co_no_slot(void *arg)
     disks[1]->driver.co_status = NULL;
     fake_graph_co_open(fg, disks[0], "");
     blk = fake_blk_co_new(fake_graph_co_open(fg, disks[1], "file=leaf"));
-    g_assert_cmpint(blk_co_status(blk, blk_range(10, TOP_SIZE - 10), &ext),
-                    ==, 0);
+    g_assert_cmpint(blk_co_status(blk, blk_range(10, TOP_SIZE - 10), &ext), ==,
+                    0);
     g_assert_cmphex(ext.status, ==, D | O | A | E);
     g_assert_cmpuint(ext.bytes, ==, TOP_SIZE - 10);
     g_assert_cmpuint(ext.host_offset, ==, 10);
@@ -343,7 +333,7 @@ test_co_no_slot(void *arg)
 
 typedef struct Chain {
     GRand *rand;
-    unsigned n;                    /* layers, the base first */
+    unsigned n; /* layers, the base first */
     FakeDisk *layers[N_LAYERS];
     FakeDisk *disks[2 * N_LAYERS]; /* with filters between */
     FakeGraph *fg;
@@ -366,8 +356,7 @@ chain_co_open(Chain *c)
         g_autofree char *name = g_strdup_printf("l%u", i);
         g_autofree char *filter = g_strdup_printf("f%u", i);
         uint64_t size = 1 + g_rand_int(c->rand) % CHAIN_BYTES;
-        FakeDisk *d =
-            fake_disk_new(i ? FAKE_OVERLAY : FAKE_LEAF, name, size);
+        FakeDisk *d = fake_disk_new(i ? FAKE_OVERLAY : FAKE_LEAF, name, size);
 
         d->limits.request_align = 1U << g_rand_int(c->rand) % 5;
         memset(d->mem, (int)(i + 1), CHAIN_BYTES + 64);
@@ -409,8 +398,7 @@ chain_byte(const Chain *c, uint64_t offset)
             break;
         }
         if (d->blocks) {
-            state =
-                (FakeBlock)d->blocks[offset / d->limits.request_align];
+            state = (FakeBlock)d->blocks[offset / d->limits.request_align];
         }
         if (state == FAKE_DATA) {
             return (Byte){ .data = true, .depth = depth };
@@ -445,8 +433,8 @@ chain_co_check_extent(Chain *c, BlkRange r, const uint8_t *content)
         g_assert_cmpuint(content[r.offset + i], ==,
                          b.data ? c->n - b.depth + 1 : 0);
     }
-    g_assert_cmpint(
-        blk_co_allocation_depth(c->blk, r, &depth_bytes, &depth), ==, 0);
+    g_assert_cmpint(blk_co_allocation_depth(c->blk, r, &depth_bytes, &depth),
+                    ==, 0);
     g_assert_cmpuint(depth_bytes, ==, ext.bytes);
     g_assert_cmpuint(depth, ==, chain_byte(c, r.offset).depth);
     c->n_extents++;
@@ -466,8 +454,8 @@ chain_co_check(Chain *c)
 
         chain_co_check_extent(c, blk_range(offset, size - offset), content);
         g_assert_cmpint(
-            blk_co_status(c->blk, blk_range(offset, size - offset), &ext),
-            ==, 0);
+            blk_co_status(c->blk, blk_range(offset, size - offset), &ext), ==,
+            0);
         offset += ext.bytes;
     }
     g_assert_cmpuint(offset, ==, size);

@@ -8,7 +8,7 @@
 #include <glib.h>
 
 #include "coro/loop.h"
-#include "tests/lib/fake-driver.h"
+#include "tests/lib/fake-setup.h"
 #include "tests/unit/blockcore/test-blockcore.h"
 
 #define BLOCK 512U
@@ -94,11 +94,11 @@ test_co_pairs(void *arg)
         if (second_serialises) {
             r = blk_range_align_out(r, BLOCK);
         }
-        conflict = (first_serialises || second_serialises) &&
-                   blk_range_overlaps(
-                       r, first_serialises
-                              ? blk_range_align_out(first.range, BLOCK)
-                              : first.range);
+        conflict =
+            (first_serialises || second_serialises) &&
+            blk_range_overlaps(r, first_serialises
+                                      ? blk_range_align_out(first.range, BLOCK)
+                                      : first.range);
         g_assert_true(first.settled);
         g_assert_cmpint(second.settled, ==, !conflict);
         claim_co_end(&first);
