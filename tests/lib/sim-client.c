@@ -32,7 +32,10 @@ sim_client_broken(SimClient *c, int err)
 {
     bool excused = c->config.cut || c->config.health->server_stops;
 
-    if (!c->broken && !c->leaving && !excused) {
+    if (c->leaving) {
+        return;
+    }
+    if (!c->broken && !excused) {
         sim_client_complain(c, "the connection ends: %s", g_strerror(-err));
     }
     c->broken = true;

@@ -90,7 +90,7 @@ sim_try(AioFile *f, SimOp op, uint64_t offset, const IoVec *iov)
     sim_trace(disk->world, "disk-try",
               file->inode->ino << 8 | (uint64_t)__builtin_ctz(op), offset,
               iov->bytes);
-    return sim_retry(disk);
+    return sim_retry(disk) < 0 ? -EAGAIN : 0;
 }
 
 int64_t

@@ -47,7 +47,8 @@ typedef struct SimRun {
     unsigned n_running;      /* slots */
     bool stop_clients;
     SimClient *clients[SIM_SLOTS_MAX];
-    uint64_t trigger;        /* replies after which the life ends */
+    uint64_t trigger; /* replies after which the life ends */
+    SimEvent release;
 } SimRun;
 
 /* A place for one client after the other. */
@@ -90,8 +91,7 @@ sim_run_n_replies(const SimRun *run)
 
 /* Wait for @until; false when the world hangs. */
 static bool
-sim_run_wait(SimRun *run, bool (*until)(void *arg), void *arg,
-             const char *what)
+sim_run_wait(SimRun *run, bool (*until)(void *arg), void *arg, const char *what)
 {
     static const char *const results[] = { "", "takes too long",
                                            "is a livelock", "is a deadlock" };
@@ -129,16 +129,19 @@ sim_slot_configure(SimSlot *slot, SimClientConfig *config)
                      : (unsigned)sim_rng_below(run->rng, run->swarm.n_exports);
     const SimExportSpec *spec = &run->swarm.exports[e];
 
-    *config = (SimClientConfig){ .depth = 4, .bytes_max = 32768,
+    *config = (SimClientConfig){ .depth = 4,
+                                 .bytes_max = 32768,
                                  .mode = (SimMode)(run->pid % SIM_N_MODES),
-                                 .use_go = true, .timeout_ns = 120 * SIM_S };
+                                 .use_go = true,
+                                 .timeout_ns = 120 * SIM_S };
     if (!slot->verify) {
         sim_swarm_draw_client(&run->swarm, run->rng, config);
         config->n_requests = (unsigned)sim_rng_skewed(
             run->rng, 1,
             ash_max(2, run->config->n_steps /
                            (run->swarm.n_slots * run->swarm.n_clients *
-                            run->swarm.n_lives) * 2));
+                            run->swarm.n_lives) *
+                           2));
     }
     config->world = run->world;
     config->loop = sim_run_client_loop(run);
@@ -179,8 +182,8 @@ sim_slot_co_client(SimSlot *slot)
     client = sim_client_new(&config, peer);
     run->clients[slot->number] = client;
     run->result->n_clients++;
-    sim_daemon_accept(sim_run_process(run)->daemon, channel,
-                      sim_slot_closed_cb, client);
+    sim_daemon_accept(sim_run_process(run)->daemon, channel, sim_slot_closed_cb,
+                      client);
     if (run->stop_clients) {
         sim_client_stop(client);
     }
@@ -205,8 +208,7 @@ sim_slot_co_run(void *arg)
 
     while (n-- > 0 && !run->stop_clients) {
         if (!slot->verify) {
-            sim_co_delay(run->world,
-                         sim_rng_skewed(run->rng, 0, 20 * SIM_MS));
+            sim_co_delay(run->world, sim_rng_skewed(run->rng, 0, 20 * SIM_MS));
         }
         if (!run->stop_clients) {
             sim_slot_co_client(slot);
@@ -376,15 +378,11 @@ sim_run_heal(SimRun *run)
     sim_swarm_add_plant(run->config->plant, run->disk);
 }
 
-typedef struct SimRelease {
-    SimEvent event;
-    SimDisk *disk;
-} SimRelease;
-
+/* Nothing hangs forever. */
 static void
 sim_run_release_cb(SimEvent *event)
 {
-    sim_disk_release(((SimRelease *)(void *)event)->disk);
+    sim_disk_release(ash_container_of(event, SimRun, release)->disk);
     sim_event_start(event, 5 * SIM_S);
 }
 
@@ -392,24 +390,21 @@ sim_run_release_cb(SimEvent *event)
 static void
 sim_run_work(SimRun *run, SimStop stop)
 {
-    SimRelease release = { .disk = run->disk };
     uint64_t begun = sim_run_n_replies(run);
 
     run->stop_clients = false;
     run->health.disk_fails =
         sim_swarm_add_faults(&run->swarm, run->rng, run->disk);
-    run->trigger = stop == SIM_STOP_IDLE
-                       ? UINT64_MAX
-                       : begun + sim_rng_skewed(run->rng, 1,
-                                                run->config->n_steps /
-                                                    run->swarm.n_lives);
+    run->trigger =
+        stop == SIM_STOP_IDLE
+            ? UINT64_MAX
+            : begun + sim_rng_skewed(run->rng, 1,
+                                     run->config->n_steps / run->swarm.n_lives);
     for (unsigned i = 0; i < run->swarm.n_slots; i++) {
         sim_run_add_slot(run, i, false);
     }
-    sim_event_init(&release.event, run->world, sim_run_release_cb);
-    sim_event_start(&release.event, 5 * SIM_S);
+    sim_event_start(&run->release, 5 * SIM_S);
     sim_run_wait(run, sim_run_life_is_over, run, "work");
-    sim_event_stop(&release.event);
 }
 
 /* SIGTERM: everything is flushed then. */
@@ -420,7 +415,6 @@ sim_run_term(SimRun *run)
 
     sim_run_begin_stop(run, p);
     sim_run_stop_clients(run);
-    sim_disk_release(run->disk);
     sim_run_wait(run, sim_process_has_stopped, p, "SIGTERM");
     sim_run_wait(run, sim_run_clients_are_over, run, "the clients");
     if (run->result->hung) {
@@ -430,8 +424,7 @@ sim_run_term(SimRun *run)
         for (unsigned i = 0; i < run->swarm.n_exports; i++) {
             sim_oracle_crashed(run->oracles[i], false);
             sim_oracle_flush_end(run->oracles[i],
-                                 sim_oracle_flush_begin(run->oracles[i]),
-                                 true);
+                                 sim_oracle_flush_begin(run->oracles[i]), true);
         }
     } else if (!run->health.disk_fails) {
         sim_report_violation(&run->result->report, run->world, "stop",
@@ -458,8 +451,7 @@ sim_run_die(SimRun *run, bool power)
     sim_run_begin_stop(run, p);
     sim_run_begin_start(run);
     sim_run_wait(run, sim_run_clients_are_over, run, "the clients");
-    for (unsigned i = 0; !run->result->hung && i < run->swarm.n_exports;
-         i++) {
+    for (unsigned i = 0; !run->result->hung && i < run->swarm.n_exports; i++) {
         sim_oracle_crashed(run->oracles[i], power);
     }
 }
@@ -481,6 +473,7 @@ sim_run_live(SimRun *run)
     } else {
         sim_run_term(run);
     }
+    sim_event_stop(&run->release);
     if (sim_run_finish_start(run)) {
         sim_run_verify(run);
     }
@@ -517,6 +510,7 @@ sim_run_set_up(SimRun *run)
     run->rng = sim_world_rng(run->world);
     run->disk = sim_disk_new(run->world, &run->swarm.disk);
     run->net = sim_net_new(run->world, &run->swarm.net);
+    sim_event_init(&run->release, run->world, sim_run_release_cb);
     for (unsigned i = 0; i < run->swarm.n_exports; i++) {
         const SimExportSpec *spec = &run->swarm.exports[i];
 

@@ -71,13 +71,13 @@ void sim_run(const SimRunConfig *config, SimSeedResult *ret);
 typedef struct SimSwarm {
     unsigned n_workers;
     unsigned n_exports;
-    unsigned n_slots;       /* clients at once */
-    unsigned n_clients;     /* of each slot, in each life of the daemon */
+    unsigned n_slots;   /* clients at once */
+    unsigned n_clients; /* of each slot, in each life of the daemon */
     unsigned n_lives;
-    unsigned commands;      /* bits: which the clients use */
-    unsigned modes;         /* bits: which they speak */
-    bool cuts;              /* connections are cut */
-    bool slow;              /* clients that read slowly */
+    unsigned commands;       /* bits: which the clients use */
+    unsigned modes;          /* bits: which they speak */
+    bool cuts;               /* connections are cut */
+    bool slow;               /* clients that read slowly */
     unsigned fault_permille; /* of the lives that have disk faults */
     SimDiskConfig disk;
     SimNetConfig net;

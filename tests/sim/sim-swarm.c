@@ -65,8 +65,8 @@ sim_swarm_draw_net(SimNetConfig *net, SimRng *rng)
         net->latency_min_ns + sim_rng_skewed(rng, 1, 5 * SIM_MS);
     net->window_min = sim_flip(rng, 200) ? 1 : 4096;
     net->window_max = sim_flip(rng, 200) ? net->window_min + 2000 : 1U << 20;
-    net->segment_max = sim_flip(rng, 100) ? sim_draw(rng, 1, 100)
-                                          : sim_draw(rng, 1000, 65536);
+    net->segment_max =
+        sim_flip(rng, 100) ? sim_draw(rng, 1, 100) : sim_draw(rng, 1000, 65536);
     net->keepalive_ns = 20 * SIM_S;
 }
 
@@ -133,8 +133,7 @@ sim_swarm_draw_client(const SimSwarm *swarm, SimRng *rng,
     config->hot_bytes =
         sim_flip(rng, 600) ? sim_rng_skewed(rng, 1, 64) * 1024 : 0;
     config->bad_permille = sim_flip(rng, 300) ? sim_draw(rng, 1, 200) : 0;
-    config->slow_ns =
-        swarm->slow && sim_flip(rng, 500) ? 50 * SIM_MS : 0;
+    config->slow_ns = swarm->slow && sim_flip(rng, 500) ? 50 * SIM_MS : 0;
     config->leave = sim_flip(rng, 500)
                         ? SIM_LEAVE_DISC
                         : (SimLeave)sim_rng_below(rng, SIM_N_LEAVES);
@@ -174,8 +173,10 @@ sim_swarm_add_faults(const SimSwarm *swarm, SimRng *rng, SimDisk *disk)
         return false;
     }
     while (n-- > 0) {
-        SimRule rule = { .kind = SIM_FAULT_DELAY, .ops = SIM_OP_ALL,
-                         .permille = 50, .delay_ns = SIM_S };
+        SimRule rule = { .kind = SIM_FAULT_DELAY,
+                         .ops = SIM_OP_ALL,
+                         .permille = 50,
+                         .delay_ns = SIM_S };
 
         if (sim_flip(rng, 600)) {
             sim_swarm_draw_error(&rule, rng);
@@ -205,7 +206,8 @@ sim_swarm_add_plant(SimPlant plant, SimDisk *disk)
         rule = (SimRule){ .kind = SIM_FAULT_DROP, .ops = SIM_OP_FLUSH };
         break;
     case SIM_PLANT_FLUSH_LIES:
-        rule = (SimRule){ .kind = SIM_FAULT_LIE, .ops = SIM_OP_FLUSH,
+        rule = (SimRule){ .kind = SIM_FAULT_LIE,
+                          .ops = SIM_OP_FLUSH,
                           .permille = 300 };
         break;
     case SIM_PLANT_NO_FUA:
