@@ -8,7 +8,8 @@
 #include <errno.h>
 #include <stdarg.h>
 
-/* clang-format off: the first argument is text */
+/* The first argument is text. */
+/* clang-format off */
 G_DEFINE_QUARK(ash-error-quark, ash_error)
 /* clang-format on */
 

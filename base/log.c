@@ -136,6 +136,7 @@ void
 ash_escape(char *buf, size_t size, const char *text, size_t len)
 {
     size_t used = 0;
+    size_t cut = 0; /* the last end of a piece that leaves room for "..." */
 
     for (size_t i = 0; i < len;) {
         unsigned char c = (unsigned char)text[i];
@@ -159,14 +160,17 @@ ash_escape(char *buf, size_t size, const char *text, size_t len)
         } else {
             n = (size_t)snprintf(piece, sizeof(piece), "\\x%02x", c);
         }
-        if (used + n + 4 > size) {
-            memcpy(buf + used, "...", 3);
-            used += 3;
+        if (used + n >= size) {
+            memcpy(buf + cut, "...", 3);
+            used = cut + 3;
             break;
         }
         memcpy(buf + used, piece, n);
         used += n;
         i += take;
+        if (used + 3 < size) {
+            cut = used;
+        }
     }
     buf[used] = '\0';
 }

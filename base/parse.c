@@ -38,9 +38,15 @@ parse_digits(const char **pos, unsigned base, uint64_t *ret)
 }
 
 static bool
+parse_is_hex(const char *text)
+{
+    return text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
+}
+
+static bool
 parse_number(const char **pos, uint64_t *ret)
 {
-    if ((*pos)[0] == '0' && ((*pos)[1] == 'x' || (*pos)[1] == 'X')) {
+    if (parse_is_hex(*pos)) {
         *pos += 2;
         return parse_digits(pos, 16, ret);
     }
@@ -141,6 +147,9 @@ parse_size_value(const char *text, uint64_t *ret)
 
     if (!parse_number(&pos, &n)) {
         return false;
+    }
+    if (parse_is_hex(text) && *pos != '\0') {
+        return false; /* 0x1E has no suffix, so 0x1k must not have one */
     }
     if (*pos == '.') {
         point = ++pos;

@@ -19,9 +19,9 @@
 bool ash_parse_uint(const char *text, uint64_t max, uint64_t *ret,
                     GError **error);
 
-/* As above with an optional suffix k, K, M, G, T, P, E (powers of 1024) and
- * at most INT64_MAX.  "1.5G" is accepted as QEMU does; the result is exact or
- * an error. */
+/* As above and at most INT64_MAX; a decimal number may have a suffix: b, or k,
+ * m, g, t, p, e for powers of 1024, in either case.  "1.5G" is accepted as QEMU
+ * does; the result is exact or an error. */
 bool ash_parse_size(const char *text, uint64_t *ret, GError **error);
 
 /* "on", "yes", "true", "y" / "off", "no", "false", "n". */

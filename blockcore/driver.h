@@ -34,6 +34,8 @@ struct BlkDriver {
     BlkReqFlags write_flags;      /* of co_write it honours itself: FUA */
     BlkReqFlags zero_flags;       /* of co_zero: FUA, MAY_UNMAP, NO_FALLBACK */
     bool variable_size;           /* ask co_size each time */
+    bool flushes_children;        /* co_flush_disk does it, not the core */
+    const char *help;             /* one line, no final period */
 
     /* ---- control path: no request is in flight; any -> GError ---- */
 

@@ -26,6 +26,9 @@ blk_flush_co_children(BlkNode *node)
 {
     int ret = 0;
 
+    if (node->driver->flushes_children) {
+        return 0;
+    }
     /* The node is in flight, so its edges stay. */
     ash_list_foreach(link, &node->children) {
         BlkEdge *edge = ash_container_of(link, BlkEdge, parent_link);

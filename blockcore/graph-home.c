@@ -119,6 +119,12 @@ home_restore_all(GQueue *order, Loop *loop)
     }
 }
 
+Loop *
+blk_node_home(const BlkNode *node)
+{
+    return node->loop;
+}
+
 bool coroutine_fn
 blk_node_co_set_home(BlkNode *node, Loop *loop, GError **error)
 {

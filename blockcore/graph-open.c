@@ -484,12 +484,14 @@ blk_node_co_open_child(BlkNode *node, BlkOptions *opts, const char *name,
 
 /* ---- where to open ---- */
 
-/* What the options below @opts refer to, for the children of @driver. */
+/* Look for references in the options below @prefix, which is "" or ends in a
+ * dot.  *found is the first one. */
 static bool
-open_scan(BlkGraph *graph, const BlkOptions *opts, unsigned depth,
-          BlkNode **found, GError **error)
+open_scan(BlkGraph *graph, const BlkOptions *opts, const char *prefix,
+          unsigned depth, BlkNode **found, GError **error)
 {
-    const char *name = blk_options_peek(opts, "driver");
+    g_autofree char *driver_key = g_strconcat(prefix, "driver", NULL);
+    const char *name = blk_options_peek(opts, driver_key);
     const BlkDriver *driver =
         name ? open_find_driver(graph, name, NULL) : NULL;
 
@@ -497,10 +499,10 @@ open_scan(BlkGraph *graph, const BlkOptions *opts, unsigned depth,
         return true; /* opening says what is wrong */
     }
     for (const BlkOptionSpec *s = driver->options; s && s->name; s++) {
-        g_autoptr(BlkOptions) copy = NULL;
-        g_autoptr(BlkOptions) below = NULL;
-        const char *target = blk_options_peek(opts, s->name);
-        BlkNode *node;
+        g_autofree char *key = g_strconcat(prefix, s->name, NULL);
+        g_autofree char *below = g_strconcat(key, ".", NULL);
+        const char *target = blk_options_peek(opts, key);
+        BlkNode *node = NULL;
 
         if (s->type != BLK_OPT_NODE) {
             continue;
@@ -514,10 +516,8 @@ open_scan(BlkGraph *graph, const BlkOptions *opts, unsigned depth,
                         loop_name(node->loop));
             return false;
         }
-        *found = node ? node : *found;
-        copy = blk_options_copy(opts);
-        below = blk_options_take_prefix(copy, s->name);
-        if (!open_scan(graph, below, depth + 1, found, error)) {
+        *found = *found ? *found : node;
+        if (!open_scan(graph, opts, below, depth + 1, found, error)) {
             return false;
         }
     }
@@ -530,7 +530,7 @@ blk_graph_find_home(BlkGraph *graph, const BlkOptions *opts, Loop *fallback,
 {
     BlkNode *found = NULL;
 
-    if (!open_scan(graph, opts, 1, &found, error)) {
+    if (!open_scan(graph, opts, "", 1, &found, error)) {
         return false;
     }
     *ret = found ? found->loop : fallback;

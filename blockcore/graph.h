@@ -54,6 +54,9 @@ BlkNode *blk_graph_find(BlkGraph *graph, const char *name, GError **error);
 bool blk_graph_claim_name(BlkGraph *graph, const char *name, GError **error);
 void blk_graph_release_name(BlkGraph *graph, const char *name);
 
+/* The loop that the component of @node lives on. */
+Loop *blk_node_home(const BlkNode *node);
+
 /**
  * blk_node_co_set_home() - move the component of @node to @loop.
  *

@@ -275,19 +275,20 @@ blk_pad_init(BlkPad *pad, const BlkNode *node, BlkRange range,
              const IoVec *iov)
 {
     size_t align = node->limits.request_align;
+    size_t apart = ash_max(align, node->limits.mem_align);
     struct iovec *v;
 
     pad->outer = blk_range_align_out(range, align);
     pad->head = range.offset - pad->outer.offset;
     pad->tail = blk_range_end(pad->outer) - blk_range_end(range);
-    if (!blk_bounce_init(&pad->bounce, node, 2 * align)) {
+    if (!blk_bounce_init(&pad->bounce, node, apart + align)) {
         return false;
     }
     if (!blk_pieces_init(&pad->pieces, iov->n + 2)) {
         blk_bounce_done(&pad->bounce);
         return false;
     }
-    pad->last = pad->bounce.buf + (pad->outer.bytes == align ? 0 : align);
+    pad->last = pad->bounce.buf + (pad->outer.bytes == align ? 0 : apart);
 
     v = pad->pieces.v;
     if (pad->head > 0) {

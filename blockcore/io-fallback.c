@@ -355,16 +355,15 @@ blk_prefetch_co_run(BlkNode *node, BlkRange range)
 int coroutine_fn
 blk_node_co_prefetch(BlkNode *node, BlkRange range)
 {
+    BlkRange whole = blk_range_align_out(range, node->limits.request_align);
     int ret;
 
     blk_inflight_begin(node);
     if (node->driver->co_prefetch) {
-        BlkRange whole =
-            blk_range_align_out(range, node->limits.request_align);
-
         ret = blk_driver_co_prefetch(node, whole);
     } else {
-        ret = blk_prefetch_co_run(node, range);
+        whole.bytes = ash_min(whole.bytes, node->size - whole.offset);
+        ret = blk_prefetch_co_run(node, whole);
     }
     blk_stats_count(&node->stats.op[BLK_OP_CACHE], range.bytes, ret);
     blk_inflight_end(node);

@@ -337,26 +337,33 @@ blk_option_find(const BlkOptionSpec *table, const char *name)
 
 /* ---- what nobody takes ---- */
 
-/* The component that stands for a number in the name of a list's option. */
-#define OPTIONS_INDEX "N"
-
-/* Does @key belong to @spec?  A NODE's whole subtree does. */
+/* Does @key belong to @spec?  "N" between dots stands for a number, and the
+ * whole subtree of a NODE does. */
 static bool
 options_key_belongs(const BlkOptionSpec *spec, const char *key)
 {
-    g_auto(GStrv) want = g_strsplit(spec->name, ".", -1);
-    g_auto(GStrv) have = g_strsplit(key, ".", -1);
-    size_t i = 0;
+    const char *want = spec->name;
 
-    for (; want[i]; i++) {
-        bool is_index = strcmp(want[i], OPTIONS_INDEX) == 0;
+    for (;;) {
+        size_t n_want = strcspn(want, ".");
+        size_t n_have = strcspn(key, ".");
+        bool is_index = n_want == 1 && *want == 'N';
 
-        if (!have[i] || (is_index && !g_ascii_isdigit(have[i][0])) ||
-            (!is_index && strcmp(want[i], have[i]) != 0)) {
+        if (is_index ? strspn(key, "0123456789") != n_have || n_have == 0
+                     : n_want != n_have || memcmp(want, key, n_want) != 0) {
             return false;
         }
+        want += n_want;
+        key += n_have;
+        if (*want == '\0') {
+            return *key == '\0' || spec->type == BLK_OPT_NODE;
+        }
+        if (*key == '\0') {
+            return false;
+        }
+        want++;
+        key++;
     }
-    return !have[i] || spec->type == BLK_OPT_NODE;
 }
 
 /* The error for @key: unknown, perhaps near to one that @tables have. */

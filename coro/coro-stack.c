@@ -32,7 +32,6 @@
 /* From <asm-generic/mman-common.h> of Linux 6.13. */
 #define CORO_MADV_GUARD_INSTALL 102
 
-#define CORO_HEAD_MAX 1024U
 #define CORO_LINE 64U
 
 static size_t
@@ -41,11 +40,12 @@ coro_stack_page_bytes(void)
     return (size_t)sysconf(_SC_PAGESIZE);
 }
 
-/* A multiple of the cache line that spreads heads over the head's page. */
+/* How far below the end of @area, which is to hold @head_bytes, the head ends:
+ * a multiple of the cache line that spreads heads over the area. */
 static size_t
-coro_stack_colour(size_t page, unsigned number)
+coro_stack_colour(size_t area, size_t head_bytes, unsigned number)
 {
-    size_t n_places = (page - CORO_HEAD_MAX) / CORO_LINE;
+    size_t n_places = (area - head_bytes) / CORO_LINE;
 
     return (size_t)number * 11 % n_places * CORO_LINE;
 }
@@ -54,13 +54,14 @@ void
 coro_stack_init(CoroStack *stack, size_t head_bytes, unsigned number)
 {
     size_t page = coro_stack_page_bytes();
-    size_t bytes = page + CORO_STACK_BYTES + page;
-    char *map = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE,
-                     -1, 0);
+    size_t area = ash_round_up(head_bytes + page / 2, page);
+    size_t bytes = page + CORO_STACK_BYTES + area;
+    char *map =
+        mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE, -1, 0);
     uintptr_t head;
 
-    ash_assert(head_bytes <= CORO_HEAD_MAX);
+    ash_assert(ash_is_aligned(head_bytes, CORO_LINE));
     ash_assert(map != MAP_FAILED);
     if (madvise(map, page, CORO_MADV_GUARD_INSTALL) < 0) {
         int r = mprotect(map, page, PROT_NONE);
@@ -71,11 +72,11 @@ coro_stack_init(CoroStack *stack, size_t head_bytes, unsigned number)
     (void)madvise(map, bytes, MADV_NOHUGEPAGE);
 
     head = (uintptr_t)map + bytes - head_bytes -
-           coro_stack_colour(page, number);
+           coro_stack_colour(area, head_bytes, number);
     stack->map = map;
     stack->map_bytes = bytes;
     stack->low = map + page;
-    stack->head = (void *)ash_round_down(head, CORO_LINE);
+    stack->head = (void *)head;
     stack->valgrind_id = 0;
 #ifdef CORO_VALGRIND
     stack->valgrind_id = VALGRIND_STACK_REGISTER(stack->low, stack->head);

@@ -1,8 +1,8 @@
 /*
  * coro/coro-stack.h - the memory of a coroutine: head, stack, guard page.
  *
- * Layout, from the top down: a page with the Coro itself (its place in the
- * page differs from stack to stack, so that many stacks do not fight for the
+ * Layout, from the top down: a page or more with the Coro itself (its place in
+ * there differs from stack to stack, so that many stacks do not fight for the
  * same cache sets), CORO_STACK_BYTES of stack that grows down, one page that
  * nobody can touch.
  *
@@ -25,7 +25,7 @@ typedef struct CoroStack {
 
 /**
  * coro_stack_init() - map a stack.  Without memory for it the program ends.
- * @head_bytes:  room at the top, at most 1024
+ * @head_bytes:  room at the top, a multiple of 64
  * @number:      how many were made before, to spread them over the cache
  */
 void coro_stack_init(CoroStack *stack, size_t head_bytes, unsigned number);

@@ -97,19 +97,42 @@ typedef void CoroEntry(CoroContext *self);
 /**
  * coro_context_init() - make a context that will start in a function.
  * @low, @top:  its stack; @top is aligned to 64 bytes
+ * @entry:      receives @ctx
  */
 void coro_context_init(CoroContext *ctx, void *low, void *top,
                        CoroEntry *entry);
 /* The stack of @ctx, which is stopped for good, goes away. */
 void coro_context_done(CoroContext *ctx);
 
-/* The innermost step: registers and stack pointer. */
+/* coro_context_swap() is the innermost step: registers and stack pointer.  Only
+ * the frame and stack pointers are saved by hand; the compiler saves what else
+ * it needs of the registers that the assembly says it destroys. */
+#if defined(CORO_UCONTEXT)
+static inline void
+coro_context_swap(CoroContext *from, CoroContext *to)
+{
+    swapcontext(&from->uc, &to->uc);
+}
+#elif defined(__x86_64__)
+#ifdef __AVX512F__
+#define CORO_DESTROYED_AVX512                                               \
+    "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", \
+        "xmm24", "xmm25", "xmm26", "xmm27", "xmm28", "xmm29", "xmm30",      \
+        "xmm31", "k1", "k2", "k3", "k4", "k5", "k6", "k7",
+#else
+#define CORO_DESTROYED_AVX512
+#endif
+#define CORO_DESTROYED                                                         \
+    CORO_DESTROYED_AVX512                                                      \
+    "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", \
+        "r15", "cc", "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", \
+        "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13",    \
+        "xmm14", "xmm15", "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)",   \
+        "st(6)", "st(7)"
+
 static inline __attribute__((always_inline)) void
 coro_context_swap(CoroContext *from, CoroContext *to)
 {
-#if defined(CORO_UCONTEXT)
-    swapcontext(&from->uc, &to->uc);
-#elif defined(__x86_64__)
     __asm__ volatile("leaq 1f(%%rip), %%rax\n\t"
                      "movq %%rsp, (%%rsi)\n\t"
                      "movq %%rbp, 8(%%rsi)\n\t"
@@ -138,19 +161,20 @@ coro_context_swap(CoroContext *from, CoroContext *to)
                      "endbr64\n"
                      : "+S"(from), "+D"(to)
                      :
-                     : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11",
-                       "r12", "r13", "r14", "r15", "cc", "memory",
-#ifdef __AVX512F__
-                       "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21",
-                       "xmm22", "xmm23", "xmm24", "xmm25", "xmm26", "xmm27",
-                       "xmm28", "xmm29", "xmm30", "xmm31", "k1", "k2", "k3",
-                       "k4", "k5", "k6", "k7",
-#endif
-                       "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6",
-                       "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12",
-                       "xmm13", "xmm14", "xmm15", "st", "st(1)", "st(2)",
-                       "st(3)", "st(4)", "st(5)", "st(6)", "st(7)");
+                     : CORO_DESTROYED);
+}
 #else
+#define CORO_DESTROYED                                                         \
+    "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12",       \
+        "x13", "x14", "x15", "x16", "x17", "x18", "x19", "x20", "x21", "x22",  \
+        "x23", "x24", "x25", "x26", "x27", "x28", "x30", "cc", "memory", "v0", \
+        "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11",    \
+        "v12", "v13", "v14", "v15", "v16", "v17", "v18", "v19", "v20", "v21",  \
+        "v22", "v23", "v24", "v25", "v26", "v27", "v28", "v29", "v30", "v31"
+
+static inline __attribute__((always_inline)) void
+coro_context_swap(CoroContext *from, CoroContext *to)
+{
     register CoroContext *x0 __asm__("x0") = to;
     register CoroContext *x1 __asm__("x1") = from;
 
@@ -173,16 +197,9 @@ coro_context_swap(CoroContext *from, CoroContext *to)
                      "hint #36\n" /* bti j */
                      : "+r"(x0), "+r"(x1)
                      :
-                     : "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10",
-                       "x11", "x12", "x13", "x14", "x15", "x16", "x17", "x18",
-                       "x19", "x20", "x21", "x22", "x23", "x24", "x25", "x26",
-                       "x27", "x28", "x30", "cc", "memory", "v0", "v1", "v2",
-                       "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11",
-                       "v12", "v13", "v14", "v15", "v16", "v17", "v18", "v19",
-                       "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27",
-                       "v28", "v29", "v30", "v31");
-#endif
+                     : CORO_DESTROYED);
 }
+#endif
 
 /* Before @ctx, a caller on whatever stack this is, is switched away from. */
 static inline void

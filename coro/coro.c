@@ -30,8 +30,14 @@
 /* Stacks that a thread keeps.  Each holds one or two touched pages. */
 #define CORO_POOL_MAX 1024U
 
+/* Whole cache lines for a Coro. */
+#define CORO_HEAD_BYTES ((sizeof(Coro) + 63) & ~(size_t)63)
+
 static __thread CoroThread coro_this_thread;
 
+#ifndef __clang__
+__attribute__((noipa)) /* also when optimising across files */
+#endif
 ASH_NOINLINE CoroThread *
 coro_thread(void)
 {
@@ -62,7 +68,7 @@ coro_new(CoroThread *t)
     CoroStack stack;
     Coro *co;
 
-    coro_stack_init(&stack, sizeof(*co), t->n_made++);
+    coro_stack_init(&stack, CORO_HEAD_BYTES, t->n_made++);
     co = stack.head;
     co->stack = stack;
     co->state = CORO_DONE;

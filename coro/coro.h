@@ -73,8 +73,8 @@ void coroutine_fn co_hop(Loop *target);
 
 /* Figures for tests and statistics, of this thread. */
 typedef struct CoroStats {
-    unsigned n_live;        /* made and not finished */
-    unsigned n_pooled;      /* stacks kept for reuse */
+    unsigned n_live;         /* made and not finished */
+    unsigned n_pooled;       /* stacks kept for reuse */
     size_t stack_high_bytes; /* most stack of any that finished; measured with
                               * ASH_SLOW_ASSERTS, else 0 */
 } CoroStats;

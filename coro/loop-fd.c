@@ -113,8 +113,8 @@ loop_fd_co_wait_timeout(LoopFd *watch, Coro **slot, uint64_t timeout_ns)
 int coroutine_fn
 co_wait_fd(LoopFd *watch, LoopFdEvents event, uint64_t timeout_ns)
 {
-    Coro **slot = event == LOOP_FD_READ ? &watch->waiter_read
-                                        : &watch->waiter_write;
+    Coro **slot =
+        event == LOOP_FD_READ ? &watch->waiter_read : &watch->waiter_write;
 
     ash_assert(event == LOOP_FD_READ || event == LOOP_FD_WRITE);
     ash_assert(*slot == NULL);

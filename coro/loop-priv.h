@@ -54,16 +54,16 @@ struct LoopFd {
 struct Loop {
     const LoopOps *ops;
     char *name;
-    AshList ready;      /* of Coro; by coro_wake() and coro_enter() only */
+    AshList ready; /* of Coro; by coro_wake() and coro_enter() only */
     size_t n_ready;
-    AshList deferred;   /* of LoopDefer */
+    AshList deferred; /* of LoopDefer */
     struct LoopTimer **heap;
     size_t n_heap;
     size_t heap_capacity;
     uint64_t n_timer_starts;
-    uint64_t n_events; /* fds, messages and work that came from outside */
-    unsigned n_fds;    /* watches */
-    unsigned n_works;  /* calls offloaded and not done */
+    uint64_t n_events;  /* fds, messages and work that came from outside */
+    unsigned n_fds;     /* watches */
+    unsigned n_works;   /* calls offloaded and not done */
     LoopMsg *inbox;     /* atomic stack of posted messages, newest first */
     unsigned n_posting; /* atomic: threads in loop_post() */
     LoopMsg stop_msg;

@@ -32,8 +32,7 @@ loop_post(Loop *loop, LoopMsg *msg)
     do {
         msg->next = head;
     } while (!__atomic_compare_exchange_n(&loop->inbox, &head, msg, true,
-                                          __ATOMIC_SEQ_CST,
-                                          __ATOMIC_RELAXED));
+                                          __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
     loop->ops->wakeup(loop);
     __atomic_fetch_sub(&loop->n_posting, 1, __ATOMIC_RELEASE);
 }

@@ -248,33 +248,19 @@ nbd_server_accept(NbdServer *server, const NbdClient *client)
     loop_post(home->loop, &conn->msg);
 }
 
-typedef struct NbdCloseMsg {
-    LoopMsg msg;
-    NbdHome *home;
-} NbdCloseMsg;
-
-static void
-nbd_server_close_cb(LoopMsg *msg)
-{
-    NbdCloseMsg *close = ash_container_of(msg, NbdCloseMsg, msg);
-
-    ash_list_foreach(link, &close->home->conns) {
-        nbd_conn_start_closing(ash_container_of(link, NbdConn, link));
-    }
-    g_free(close);
-}
-
 void coroutine_fn
 nbd_server_co_shutdown(NbdServer *server)
 {
     __atomic_store_n(&server->closing, true, __ATOMIC_RELEASE);
+    /* In person, not by message: when this returns no home is asked any
+     * more, and the server may be freed. */
     for (unsigned i = 0; i < server->n_homes; i++) {
-        NbdCloseMsg *close = g_new0(NbdCloseMsg, 1);
-
-        close->msg.fn = nbd_server_close_cb;
-        close->home = &server->homes[i];
-        loop_post(close->home->loop, &close->msg);
+        co_hop(server->homes[i].loop);
+        ash_list_foreach(link, &server->homes[i].conns) {
+            nbd_conn_start_closing(ash_container_of(link, NbdConn, link));
+        }
     }
+    co_hop(server->main);
     while (server->n_connections > 0) {
         co_queue_co_wait(&server->empty);
     }

@@ -17,20 +17,18 @@
 #define AIO_N_KINDS 4
 
 const char *const aio_kind_names[] = {
-    [AIO_AUTO] = "auto",
-    [AIO_THREADS] = "threads",
-    [AIO_NATIVE] = "native",
-    [AIO_IO_URING] = "io_uring",
+    [AIO_AUTO] = "auto",     [AIO_THREADS] = "threads",
+    [AIO_NATIVE] = "native", [AIO_IO_URING] = "io_uring",
     [AIO_N_KINDS] = NULL,
 };
 
 struct AioEngineSet {
     Loop *loop;
     GMutex lock;
-    AioEngine *single;                /* answers to every kind, or NULL */
+    AioEngine *single; /* answers to every kind, or NULL */
     AioEngine *engines[AIO_N_KINDS];
-    char *refused[AIO_N_KINDS];       /* why not */
-    char *why[2];                     /* of AIO_AUTO, by @direct */
+    char *refused[AIO_N_KINDS]; /* why not */
+    char *why[2];               /* of AIO_AUTO, by @direct */
 };
 
 AioEngineSet *
@@ -136,8 +134,8 @@ aio_set_choose(AioEngineSet *set, bool direct)
 }
 
 static AioEngine *
-aio_set_get(AioEngineSet *set, AioKind kind, bool direct,
-            const char **ret_why, GError **error)
+aio_set_get(AioEngineSet *set, AioKind kind, bool direct, const char **ret_why,
+            GError **error)
 {
     AioEngine *engine;
 

@@ -45,9 +45,10 @@ extern const char *const aio_kind_names[]; /* NULL-terminated, by AioKind */
 
 /* What to do to a piece of the file's space. */
 typedef enum {
-    AIO_SPACE_PUNCH,      /* deallocate, reads zero: PUNCH_HOLE|KEEP_SIZE */
-    AIO_SPACE_ZERO,       /* reads zero, stays allocated: ZERO_RANGE */
-    AIO_SPACE_ALLOCATE,   /* fallocate(0) */
+    AIO_SPACE_PUNCH, /* deallocate, reads zero: PUNCH_HOLE|KEEP_SIZE */
+    /* reads zero, stays allocated, extends the file: ZERO_RANGE */
+    AIO_SPACE_ZERO,
+    AIO_SPACE_ALLOCATE,   /* extends the file: fallocate(0) */
     AIO_SPACE_BLKDISCARD, /* block devices: contents undefined */
     AIO_SPACE_BLKZEROOUT, /* block devices: reads zero */
     /* block devices: reads zero, may deallocate, fails if that is slow:

@@ -42,7 +42,7 @@ typedef struct Native {
     bool no_fdsync;     /* the kernel lacks IOCB_CMD_FDSYNC */
     unsigned submitted; /* in the kernel */
     unsigned n_events;
-    AshList queue;      /* of NativeReq, not yet in the kernel */
+    AshList queue; /* of NativeReq, not yet in the kernel */
     LoopFd *watch;
     LoopDefer submit;
     LoopTimer retry;
@@ -333,8 +333,7 @@ aio_native_new(Loop *loop, unsigned n_events, GError **error)
     if (ret < 0) {
         g_set_error(error, ASH_ERROR, ASH_ERROR_UNSUPPORTED, "io_setup: %s%s",
                     g_strerror(-ret),
-                    ret == -EAGAIN ? " (sysctl fs.aio-max-nr is too low)"
-                                   : "");
+                    ret == -EAGAIN ? " (sysctl fs.aio-max-nr is too low)" : "");
         return NULL;
     }
     n->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -103,8 +103,7 @@ aio_posix_try_writev(AioFile *file, uint64_t offset, const IoVec *iov)
     ssize_t n;
 
     if (!p->inline_write || p->stall.stalled || p->n_exclusive > 0 ||
-        iov->bytes > AIO_INLINE_WRITE_MAX ||
-        ash_unlikely(iov->n > IOV_MAX)) {
+        iov->bytes > AIO_INLINE_WRITE_MAX || ash_unlikely(iov->n > IOV_MAX)) {
         return -EAGAIN;
     }
     if (((offset | iov->bytes) & p->page_mask) != 0 &&
@@ -143,8 +142,9 @@ aio_posix_is_resident(AioFile *file, uint64_t offset, uint64_t bytes)
         }
         return false;
     }
-    n_pages = (ash_round_up(offset + bytes, page) -
-               ash_round_down(offset, page)) / page;
+    n_pages =
+        (ash_round_up(offset + bytes, page) - ash_round_down(offset, page)) /
+        page;
     return ret.n_cache >= n_pages;
 }
 
@@ -187,8 +187,7 @@ posix_writev_work(void *arg)
     t->ret = pwritev2(t->fd, t->iov->v, (int)t->iov->n, (int64_t)t->offset,
                       fua ? RWF_DSYNC : 0);
     if (t->ret < 0 && fua && (errno == EOPNOTSUPP || errno == ENOSYS)) {
-        t->ret = pwritev(t->fd, t->iov->v, (int)t->iov->n,
-                         (int64_t)t->offset);
+        t->ret = pwritev(t->fd, t->iov->v, (int)t->iov->n, (int64_t)t->offset);
         if (t->ret >= 0 && fdatasync(t->fd) != 0) {
             t->ret = -1;
         }
@@ -215,7 +214,10 @@ aio_posix_co_writev(AioFile *file, uint64_t offset, const IoVec *iov,
 {
     AioPosix *p = aio_posix(file);
     PosixTransfer t = {
-        .fd = file->fd, .offset = offset, .iov = iov, .flags = flags,
+        .fd = file->fd,
+        .offset = offset,
+        .iov = iov,
+        .flags = flags,
     };
     uint64_t start = aio_posix_now_ns();
 

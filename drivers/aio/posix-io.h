@@ -44,6 +44,5 @@ int64_t coroutine_fn aio_posix_co_writev(AioFile *file, uint64_t offset,
 int coroutine_fn aio_posix_co_flush(AioFile *file);
 
 int64_t aio_posix_try_readv(AioFile *file, uint64_t offset, const IoVec *iov);
-int64_t aio_posix_try_writev(AioFile *file, uint64_t offset,
-                             const IoVec *iov);
+int64_t aio_posix_try_writev(AioFile *file, uint64_t offset, const IoVec *iov);
 bool aio_posix_is_resident(AioFile *file, uint64_t offset, uint64_t bytes);

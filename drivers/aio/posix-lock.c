@@ -11,7 +11,9 @@
  * with device (hex) and inode of the file and the first and last byte (or
  * "EOF").  So the owner is found by looking at all of them; that takes some
  * milliseconds and happens only when a lock is refused.  Processes of other
- * users show nothing to an ordinary user: then no owner is known.
+ * users show nothing to an ordinary user: then no owner is known.  One that has
+ * been sent SIGKILL does not count as living, even if a dead disk still holds
+ * it up.
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -21,6 +23,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -66,21 +69,35 @@ typedef struct PosixOwner {
     int ret;
 } PosixOwner;
 
-/* Does this line of an fdinfo speak of a lock in our way? */
-static bool
-posix_line_has_lock(const PosixOwner *o, const char *line)
-{
-    char id[64], first_text[32], last_text[32];
-    uint64_t first, last = UINT64_MAX;
+/* The words of such a line, counted from "lock:". */
+enum {
+    WORD_LOCK,
+    WORD_FILE = 6,
+    WORD_FIRST,
+    WORD_LAST,
+    N_WORDS,
+};
 
-    if (sscanf(line, "lock: %*d: %*s %*s %*s %*d %63s %31s %31s", id,
-               first_text, last_text) != 3 ||
-        strcmp(id, o->id) != 0 ||
-        !ash_parse_uint(first_text, INT64_MAX, &first, NULL)) {
+/* Does this line of an fdinfo speak of a lock in our way?  It is cut up. */
+static bool
+posix_line_has_lock(const PosixOwner *o, char *line)
+{
+    const char *words[N_WORDS] = { NULL };
+    uint64_t first, last = UINT64_MAX;
+    char *rest = NULL;
+    char *word = strtok_r(line, " \t\n", &rest);
+
+    for (unsigned i = 0; word && i < N_WORDS; i++) {
+        words[i] = word;
+        word = strtok_r(NULL, " \t\n", &rest);
+    }
+    if (!words[WORD_LAST] || strcmp(words[WORD_LOCK], "lock:") != 0 ||
+        strcmp(words[WORD_FILE], o->id) != 0 ||
+        !ash_parse_uint(words[WORD_FIRST], INT64_MAX, &first, NULL)) {
         return false;
     }
-    if (strcmp(last_text, "EOF") != 0 &&
-        !ash_parse_uint(last_text, INT64_MAX, &last, NULL)) {
+    if (strcmp(words[WORD_LAST], "EOF") != 0 &&
+        !ash_parse_uint(words[WORD_LAST], INT64_MAX, &last, NULL)) {
         return false;
     }
     return first <= o->last && o->first <= last;
@@ -132,6 +149,36 @@ posix_process_has_lock(const PosixOwner *o, const char *name, bool self)
     return found;
 }
 
+/* Has the process @name been sent SIGKILL?  /proc/PID/status shows signals that
+ * wait to be delivered, as masks in hex. */
+static bool
+posix_process_is_dying(const char *name)
+{
+    static const char *const keys[] = { "\nSigPnd:\t", "\nShdPnd:\t" };
+    g_autofree char *path = g_strdup_printf("/proc/%s/status", name);
+    g_autofree char *text = NULL;
+
+    if (!g_file_get_contents(path, &text, NULL, NULL)) {
+        return true;
+    }
+    for (size_t i = 0; i < ASH_N_ELEMENTS(keys); i++) {
+        const char *at = strstr(text, keys[i]);
+        g_autofree char *mask = NULL;
+        uint64_t signals;
+
+        if (!at) {
+            continue;
+        }
+        at += strlen(keys[i]);
+        mask = g_strdup_printf("0x%.*s", (int)strcspn(at, "\n"), at);
+        if (ash_parse_uint(mask, UINT64_MAX, &signals, NULL) &&
+            (signals >> (SIGKILL - 1) & 1) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void
 posix_owner_work(void *arg)
 {
@@ -152,7 +199,8 @@ posix_owner_work(void *arg)
         uint64_t pid;
 
         if (ash_parse_uint(entry->d_name, INT32_MAX, &pid, NULL) &&
-            posix_process_has_lock(o, entry->d_name, (int)pid == getpid())) {
+            posix_process_has_lock(o, entry->d_name, (int)pid == getpid()) &&
+            !posix_process_is_dying(entry->d_name)) {
             o->ret = (int)pid;
         }
     }
@@ -163,7 +211,9 @@ int coroutine_fn
 aio_posix_co_lock_owner(AioFile *file, uint64_t offset, uint64_t bytes)
 {
     PosixOwner o = {
-        .fd = file->fd, .first = offset, .last = offset + bytes - 1,
+        .fd = file->fd,
+        .first = offset,
+        .last = offset + bytes - 1,
     };
 
     aio_posix_co_run(aio_posix(file), posix_owner_work, &o);

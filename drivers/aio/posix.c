@@ -154,8 +154,8 @@ static bool
 posix_is_local(const PosixOpen *o)
 {
     static const uint64_t magics[] = {
-        EXT4_SUPER_MAGIC,     POSIX_MAGIC_XFS,        BTRFS_SUPER_MAGIC,
-        TMPFS_MAGIC,          RAMFS_MAGIC,            F2FS_SUPER_MAGIC,
+        EXT4_SUPER_MAGIC,     POSIX_MAGIC_XFS,       BTRFS_SUPER_MAGIC,
+        TMPFS_MAGIC,          RAMFS_MAGIC,           F2FS_SUPER_MAGIC,
         POSIX_MAGIC_BCACHEFS, OVERLAYFS_SUPER_MAGIC,
     };
 
@@ -195,8 +195,8 @@ aio_posix_co_open(AioEngine *engine, const char *path, int open_flags,
     } else {
         p->try_read = AIO_TRY_NOWAIT;
     }
-    p->inline_write = !direct && (open_flags & (O_SYNC | O_DSYNC)) == 0 &&
-                      posix_is_local(&o);
+    p->inline_write =
+        !direct && (open_flags & (O_SYNC | O_DSYNC)) == 0 && posix_is_local(&o);
     p->page_mask = o.page - 1;
     p->in_pool_max = posix_pool_max();
     co_queue_init(&p->idle);
@@ -280,7 +280,7 @@ aio_posix_space_mode(AioSpaceOp op)
     case AIO_SPACE_BLKPUNCH:
         return FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
     case AIO_SPACE_ZERO:
-        return FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE;
+        return FALLOC_FL_ZERO_RANGE;
     case AIO_SPACE_ALLOCATE:
         return 0;
     case AIO_SPACE_BLKDISCARD:
@@ -314,8 +314,7 @@ posix_space_work(void *arg)
 
     do {
         if (mode >= 0) {
-            ret = fallocate(s->fd, mode, (int64_t)s->offset,
-                            (int64_t)s->bytes);
+            ret = fallocate(s->fd, mode, (int64_t)s->offset, (int64_t)s->bytes);
         } else if (s->op == AIO_SPACE_BLKDISCARD) {
             ret = ioctl(s->fd, BLKDISCARD, range);
         } else {
@@ -332,7 +331,10 @@ aio_posix_co_space(AioFile *file, AioSpaceOp op, uint64_t offset,
 {
     AioPosix *p = aio_posix(file);
     PosixSpace s = {
-        .fd = file->fd, .op = op, .offset = offset, .bytes = bytes,
+        .fd = file->fd,
+        .op = op,
+        .offset = offset,
+        .bytes = bytes,
     };
 
     p->n_exclusive++;

@@ -37,7 +37,7 @@ typedef enum {
 
 /* What every file of a real engine is. */
 typedef struct AioPosix {
-    AioFile file;         /* first */
+    AioFile file; /* first */
     AioTryRead try_read;
     bool inline_write;    /* writes go to a page cache of this host */
     unsigned n_exclusive; /* truncate and space in flight: they hold the
@@ -46,11 +46,11 @@ typedef struct AioPosix {
     uint64_t page_mask;   /* writes of whole pages never read first */
     AioStall stall;
 
-    unsigned in_flight;   /* operations that use the fd */
-    CoQueue idle;         /* who waits for in_flight == 0 */
-    unsigned in_pool;     /* of these, on the pool */
+    unsigned in_flight; /* operations that use the fd */
+    CoQueue idle;       /* who waits for in_flight == 0 */
+    unsigned in_pool;   /* of these, on the pool */
     unsigned in_pool_max;
-    CoQueue pool;         /* who waits for a place there */
+    CoQueue pool; /* who waits for a place there */
 } AioPosix;
 
 static inline AioPosix *
@@ -98,8 +98,8 @@ int coroutine_fn aio_posix_co_space(AioFile *file, AioSpaceOp op,
                                     uint64_t offset, uint64_t bytes);
 int coroutine_fn aio_posix_co_seek(AioFile *file, uint64_t offset, int whence,
                                    uint64_t *ret);
-int aio_posix_lock(AioFile *file, uint64_t offset, uint64_t bytes,
-                   short type, bool test);
+int aio_posix_lock(AioFile *file, uint64_t offset, uint64_t bytes, short type,
+                   bool test);
 int coroutine_fn aio_posix_co_lock_owner(AioFile *file, uint64_t offset,
                                          uint64_t bytes);
 void aio_posix_detach(AioFile *file);

@@ -43,12 +43,12 @@
 
 typedef struct AioStall {
     bool stalled;
-    unsigned n_quick;    /* offloaded writes in a row that were quick */
-    uint64_t hold_ns;    /* how long without a slow write */
-    uint64_t slow_ns;    /* when the last slow one ended */
-    uint64_t quick_ns;   /* when it recovered last, 0: never */
-    uint64_t done_ns;    /* when the last offloaded one ended */
-    uint64_t n_stalls;   /* for tests and statistics */
+    unsigned n_quick;  /* offloaded writes in a row that were quick */
+    uint64_t hold_ns;  /* how long without a slow write */
+    uint64_t slow_ns;  /* when the last slow one ended */
+    uint64_t quick_ns; /* when it recovered last, 0: never */
+    uint64_t done_ns;  /* when the last offloaded one ended */
+    uint64_t n_stalls; /* for tests and statistics */
 } AioStall;
 
 /* A slow write ended at @end_ns; for this module only. */

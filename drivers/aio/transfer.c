@@ -61,8 +61,8 @@ typedef struct AioRest {
     const IoVec *iov;
     struct iovec *space; /* for slices, made when first needed */
     bool direct;
-    uint64_t done;       /* bytes moved */
-    uint64_t start;      /* where the present step begins */
+    uint64_t done;  /* bytes moved */
+    uint64_t start; /* where the present step begins */
     IoVec part;
 } AioRest;
 
@@ -247,8 +247,7 @@ aio_file_co_truncate(AioFile *file, uint64_t size)
 }
 
 int coroutine_fn
-aio_file_co_space(AioFile *file, AioSpaceOp op, uint64_t offset,
-                  uint64_t bytes)
+aio_file_co_space(AioFile *file, AioSpaceOp op, uint64_t offset, uint64_t bytes)
 {
     AioAgain again = { 0 };
     int64_t ret;

@@ -87,8 +87,7 @@ uring_restrict(struct io_uring *ring, const AioUringTraits *traits)
         { .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_READV },
         { .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_WRITEV },
         { .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_FSYNC },
-        { .opcode = IORING_RESTRICTION_SQE_OP,
-          .sqe_op = IORING_OP_FALLOCATE },
+        { .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_FALLOCATE },
     };
     unsigned n = ASH_N_ELEMENTS(list) - (traits->fallocate ? 0 : 1);
 
@@ -178,7 +177,9 @@ static bool
 probe_ops(AioUringTraits *traits, GError **error)
 {
     static const int needed[] = {
-        IORING_OP_READV, IORING_OP_WRITEV, IORING_OP_FSYNC,
+        IORING_OP_READV,
+        IORING_OP_WRITEV,
+        IORING_OP_FSYNC,
     };
     struct io_uring ring;
     struct io_uring_probe *probe = NULL;
@@ -298,8 +299,7 @@ aio_uring_probe(AioUringTraits *ret, GError **error)
         }
         return false;
     }
-    traits.restrict_ops =
-        (traits.setup_flags & IORING_SETUP_R_DISABLED) != 0;
+    traits.restrict_ops = (traits.setup_flags & IORING_SETUP_R_DISABLED) != 0;
     ok = traits.restrict_ops && probe_try(&traits, fd, NULL);
     if (!ok) {
         traits.restrict_ops = false;

@@ -35,6 +35,7 @@ bool aio_uring_probe(AioUringTraits *ret, GError **error);
  * aio_uring_setup() - a ring with an empty table of files, not enabled yet if
  * setup_flags say so.
  * @n_entries:    of the submission queue
+ * @traits:       what aio_uring_probe() found
  * @ret_n_slots:  size of the table
  *
  * Errors:  UNSUPPORTED, as above.

@@ -41,15 +41,15 @@ typedef struct Uring {
     struct io_uring ring;
     AioUringTraits traits;
     bool started;
-    bool broken;            /* takes no more requests */
+    bool broken; /* takes no more requests */
     bool reaping;
-    unsigned submitted;     /* in the kernel */
+    unsigned submitted; /* in the kernel */
     unsigned in_flight_max;
-    CoQueue room;           /* who waits for room */
+    CoQueue room; /* who waits for room */
     LoopFd *watch;
     LoopDefer submit;
     LoopTimer retry;
-    unsigned n_free;        /* slots */
+    unsigned n_free; /* slots */
     unsigned free_slots[AIO_URING_SLOTS_MAX];
 } Uring;
 
@@ -88,7 +88,8 @@ uring_reap(Uring *u)
     struct io_uring_cqe *cqe;
     unsigned head, n = 0;
 
-    io_uring_for_each_cqe(&u->ring, head, cqe) {
+    io_uring_for_each_cqe(&u->ring, head, cqe)
+    {
         UringReq *req = io_uring_cqe_get_data(cqe);
 
         req->res = cqe->res;
@@ -375,9 +376,8 @@ uring_co_space(AioFile *file, AioSpaceOp space_op, uint64_t offset,
         ret = aio_posix_space_result(uring_co_run(file, &op));
         p->n_exclusive--;
     }
-    return ret == -ECANCELED
-               ? aio_posix_co_space(file, space_op, offset, bytes)
-               : ret;
+    return ret == -ECANCELED ? aio_posix_co_space(file, space_op, offset, bytes)
+                             : ret;
 }
 
 static void coroutine_fn
@@ -432,8 +432,7 @@ aio_uring_new(Loop *loop, unsigned n_entries, GError **error)
     g_autofree Uring *u = g_new0(Uring, 1);
 
     if (!aio_uring_probe(&u->traits, error) ||
-        !aio_uring_setup(&u->ring, n_entries, &u->traits, &u->n_free,
-                         error)) {
+        !aio_uring_setup(&u->ring, n_entries, &u->traits, &u->n_free, error)) {
         return NULL;
     }
     for (unsigned i = 0; i < u->n_free; i++) {

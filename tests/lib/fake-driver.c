@@ -28,7 +28,7 @@ fake_disk(BlkNode *node)
 static void
 fake_log_flags(GString *log, BlkReqFlags flags)
 {
-    static const char *const names[] = { "fua",       "unmap", "fast",
+    static const char *const names[] = { "fua",       "unmap",  "fast",
                                          "unchanged", "serial", "nowait",
                                          "compressed" };
 
@@ -43,7 +43,7 @@ static void
 fake_log(FakeDisk *d, FakeCall call, BlkRange range, BlkReqFlags flags,
          const char *event)
 {
-    static const char *const names[] = { "r",  "w",  "z", "t", "fo",
+    static const char *const names[] = { "r",  "w", "z", "t", "fo",
                                          "fd", "s", "p", "e:" };
 
     d->n_calls[ash_log2(call)]++;
@@ -96,8 +96,7 @@ fake_co_enter(FakeDisk *d, FakeCall call, BlkRange range, BlkReqFlags flags,
     if (d->hold_mask & call) {
         fake_co_hold(d);
     }
-    if (d->rand &&
-        (unsigned)g_rand_int_range(d->rand, 0, 100) < d->pause_pct) {
+    if (d->rand && (unsigned)g_rand_int_range(d->rand, 0, 100) < d->pause_pct) {
         co_pause();
     }
     *late = 0;
@@ -119,8 +118,8 @@ fake_check_memory(const FakeDisk *d, const IoVec *iov)
     for (unsigned i = 0; i < iov->n; i++) {
         g_assert_cmpuint(iov->v[i].iov_len, >, 0);
         bytes += iov->v[i].iov_len;
-        g_assert_true(ash_is_aligned((uintptr_t)iov->v[i].iov_base,
-                                     limits->mem_align));
+        g_assert_true(
+            ash_is_aligned((uintptr_t)iov->v[i].iov_base, limits->mem_align));
     }
     g_assert_cmpuint(bytes, ==, iov->bytes);
 }
@@ -222,7 +221,11 @@ fake_co_slot_read(BlkNode *node, BlkRange range, const IoVec *iov,
     }
     switch (d->kind) {
     case FAKE_LEAF:
-        iov_from_buf(iov, 0, d->mem + range.offset, range.bytes);
+        if (d->hollow) {
+            iov_memset(iov, 0, 0, range.bytes);
+        } else {
+            iov_from_buf(iov, 0, d->mem + range.offset, range.bytes);
+        }
         break;
     case FAKE_FILTER:
         ret = blk_edge_co_read(d->file, range, iov, flags);
@@ -262,11 +265,12 @@ fake_co_slot_write(BlkNode *node, BlkRange range, const IoVec *iov,
     }
     if (d->kind == FAKE_FILTER) {
         ret = blk_edge_co_write(d->file, range, iov, flags);
-    } else {
+    } else if (!d->hollow) {
         fake_grow(d, range);
         iov_to_buf(iov, 0, d->mem + range.offset, range.bytes);
         fake_set_blocks(d, range, FAKE_DATA);
     }
+    d->n_bytes += ret ? 0 : range.bytes;
     return ret ? ret : late;
 }
 
@@ -282,11 +286,12 @@ fake_co_slot_zero(BlkNode *node, BlkRange range, BlkReqFlags flags)
     }
     if (d->kind == FAKE_FILTER) {
         ret = blk_edge_co_zero(d->file, range, flags);
-    } else {
+    } else if (!d->hollow) {
         fake_grow(d, range);
         memset(d->mem + range.offset, 0, range.bytes);
         fake_set_blocks(d, range, FAKE_ZEROED);
     }
+    d->n_bytes += ret ? 0 : range.bytes;
     return ret ? ret : late;
 }
 
@@ -302,10 +307,11 @@ fake_co_slot_trim(BlkNode *node, BlkRange range)
     }
     if (d->kind == FAKE_FILTER) {
         ret = blk_edge_co_trim(d->file, range);
-    } else {
+    } else if (!d->hollow) {
         memset(d->mem + range.offset, 0, range.bytes);
         fake_set_blocks(d, range, FAKE_ZEROED);
     }
+    d->n_bytes += ret ? 0 : range.bytes;
     return ret ? ret : late;
 }
 
@@ -314,8 +320,7 @@ fake_co_slot_flush_os(BlkNode *node)
 {
     FakeDisk *d = fake_disk(node);
     int late;
-    int ret =
-        fake_co_enter(d, FAKE_FLUSH_OS, blk_range(0, 0), 0, &late);
+    int ret = fake_co_enter(d, FAKE_FLUSH_OS, blk_range(0, 0), 0, &late);
 
     return ret ? ret : late;
 }
@@ -325,8 +330,7 @@ fake_co_slot_flush_disk(BlkNode *node)
 {
     FakeDisk *d = fake_disk(node);
     int late;
-    int ret =
-        fake_co_enter(d, FAKE_FLUSH_DISK, blk_range(0, 0), 0, &late);
+    int ret = fake_co_enter(d, FAKE_FLUSH_DISK, blk_range(0, 0), 0, &late);
 
     ret = ret ? ret : late;
     if (ret != 0 && d->fail_node != 0) {
@@ -400,13 +404,12 @@ fake_co_slot_open(BlkNode *node, BlkOptions *opts, GError **error)
     d->file = NULL;
     d->backing = NULL;
     if (d->kind == FAKE_FILTER) {
-        return blk_node_co_open_child(node, opts, "file", role, true,
-                                      &d->file, error);
+        return blk_node_co_open_child(node, opts, "file", role, true, &d->file,
+                                      error);
     }
     if (d->kind == FAKE_OVERLAY) {
-        return blk_node_co_open_child(node, opts, "backing",
-                                      BLK_ROLE_BACKING, false, &d->backing,
-                                      error);
+        return blk_node_co_open_child(node, opts, "backing", BLK_ROLE_BACKING,
+                                      false, &d->backing, error);
     }
     return true;
 }
@@ -431,6 +434,7 @@ static const BlkOptionSpec fake_filter_options[] = {
     { .name = NULL },
 };
 static const BlkOptionSpec fake_overlay_options[] = {
+    { .name = "file", .type = BLK_OPT_NODE },
     { .name = "backing", .type = BLK_OPT_NODE },
     { .name = NULL },
 };
@@ -478,8 +482,7 @@ fake_disk_new(FakeKind kind, const char *name, uint64_t size)
         d->driver.co_size = NULL;
         d->driver.write_flags = BLK_REQ_FUA;
         d->driver.zero_flags =
-            (BlkReqFlags)BLK_REQ_FUA | BLK_REQ_MAY_UNMAP |
-            BLK_REQ_NO_FALLBACK;
+            (BlkReqFlags)BLK_REQ_FUA | BLK_REQ_MAY_UNMAP | BLK_REQ_NO_FALLBACK;
         return d;
     }
     d->driver.kind = kind == FAKE_LEAF ? BLK_PROTOCOL : BLK_FORMAT;

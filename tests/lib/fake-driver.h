@@ -15,7 +15,8 @@
  * FAKE_LEAF    bytes in memory
  * FAKE_FILTER  passes everything to its child "file"
  * FAKE_OVERLAY bytes in memory in blocks of request_align, each in a state of
- *              its own; what is not allocated shows the child "backing"
+ *              its own; what is not allocated shows the child "backing";
+ *              a child "file" may be there and is not used
  *
  * Layer:   tests.
  *
@@ -67,9 +68,11 @@ typedef struct FakeDisk {
     BlkEdge *file;
     BlkEdge *backing;
 
-    uint8_t *mem;     /* size, rounded up to whole blocks of 64 KiB */
+    uint8_t *mem; /* size, rounded up to whole blocks of 64 KiB */
     uint64_t mem_bytes;
-    uint8_t *blocks;  /* FakeBlock, one per limits.request_align */
+    bool hollow;      /* a leaf that keeps nothing and reads zeros */
+    uint64_t n_bytes; /* written, zeroed and trimmed */
+    uint8_t *blocks; /* FakeBlock, one per limits.request_align */
 
     GString *log; /* NULL: none */
     bool owns_log;
@@ -91,7 +94,7 @@ typedef struct FakeDisk {
     unsigned n_held;
     CoQueue held;
 
-    GRand *rand;        /* not NULL: pause at random */
+    GRand *rand; /* not NULL: pause at random */
     unsigned pause_pct;
 } FakeDisk;
 

@@ -58,6 +58,7 @@ struct SimFile {
     uint64_t errseq_seen;
     unsigned in_flight;
     bool zombie; /* killed: keeps its locks while I/O is in flight */
+    bool has_written;
 };
 
 /* A rule and how often it has matched. */
@@ -75,6 +76,7 @@ struct SimDisk {
     AshList engines;
     AshList files;
     AshList hung;  /* of SimHang, private to sim-fault.c */
+    AshList late;  /* of SimLate, private to sim-fault.c */
     GArray *rules; /* of SimRuleState */
     uint64_t n_inodes;
     SimDiskStats stats;
@@ -113,5 +115,10 @@ bool sim_fault_is_possible(SimDisk *disk, unsigned op);
 int sim_retry(SimDisk *disk);
 /* Wait for sim_disk_release(). */
 void coroutine_fn sim_fault_co_hang(SimDisk *disk, const char *name);
+/* These bytes are written later (planted). */
+void sim_fault_write_late(SimDisk *disk, SimInode *inode, uint64_t offset,
+                          const IoVec *iov, uint64_t delay_ns);
+/* Forget what was to be written late. */
+void sim_fault_drop_late(SimDisk *disk);
 /* Pages of @inode are lost, with @err for the next flush of each fd. */
 void sim_fault_lose(SimDisk *disk, SimInode *inode, int err);

@@ -156,6 +156,7 @@ void
 sim_disk_power_cut(SimDisk *disk)
 {
     disk->stats.n_power_cuts++;
+    sim_fault_drop_late(disk);
     ash_list_foreach(link, &disk->engines) {
         SimEngine *engine = ash_container_of(link, SimEngine, link);
 
@@ -192,6 +193,7 @@ sim_disk_new(SimWorld *world, const SimDiskConfig *config)
     ash_list_init(&disk->engines);
     ash_list_init(&disk->files);
     ash_list_init(&disk->hung);
+    ash_list_init(&disk->late);
     disk->rules = g_array_new(FALSE, TRUE, sizeof(SimRuleState));
     return disk;
 }
@@ -201,6 +203,7 @@ sim_disk_free(SimDisk *disk)
 {
     ash_assert(ash_list_is_empty(&disk->engines));
     ash_assert(ash_list_is_empty(&disk->files));
+    sim_fault_drop_late(disk);
     ash_list_foreach_safe(link, next, &disk->inodes) {
         sim_inode_free(ash_container_of(link, SimInode, link));
     }

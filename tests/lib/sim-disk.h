@@ -65,6 +65,9 @@ typedef enum {
     SIM_FAULT_DROP,      /* says success and does nothing */
     SIM_FAULT_MISDIRECT, /* a write goes to the next sector */
     SIM_FAULT_BITFLIP,   /* a read returns one wrong bit */
+    SIM_FAULT_LIE,       /* a flush loses pages and says success */
+    SIM_FAULT_NO_FUA,    /* a write ignores AIO_WRITE_FUA */
+    SIM_FAULT_LATE,      /* a write says success and happens delay_ns later */
     SIM_N_FAULTS,
 } SimFaultKind;
 
@@ -91,6 +94,8 @@ typedef struct SimDiskStats {
     uint64_t n_pages_lost; /* by failed write-back */
     uint64_t n_power_cuts;
     uint64_t n_kills;
+    uint64_t n_zombie_writes;  /* of killed processes, after their death */
+    uint64_t n_double_writers; /* of these: while another process writes */
     SimCrash crash;
 } SimDiskStats;
 

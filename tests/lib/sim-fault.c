@@ -147,3 +147,53 @@ sim_fault_lose(SimDisk *disk, SimInode *inode, int err)
     inode->errseq++;
     inode->wb_error = err;
 }
+
+/* ---- late writes ---- */
+
+typedef struct SimLate {
+    SimEvent event;
+    AshList link;
+    SimInode *inode;
+    uint64_t offset;
+    size_t bytes;
+    uint8_t data[];
+} SimLate;
+
+static void
+sim_late_cb(SimEvent *event)
+{
+    SimLate *late = (SimLate *)(void *)event;
+    uint64_t op = sim_store_write(late->inode->store, late->offset, late->data,
+                                  late->bytes);
+
+    sim_store_complete(late->inode->store, op, late->offset, late->bytes);
+    ash_list_remove(&late->link);
+    g_free(late);
+}
+
+void
+sim_fault_write_late(SimDisk *disk, SimInode *inode, uint64_t offset,
+                     const IoVec *iov, uint64_t delay_ns)
+{
+    SimLate *late = g_malloc0(sizeof(*late) + iov->bytes);
+
+    late->inode = inode;
+    late->offset = offset;
+    late->bytes = iov->bytes;
+    iov_to_buf(iov, 0, late->data, iov->bytes);
+    ash_list_append(&disk->late, &late->link);
+    sim_event_init(&late->event, disk->world, sim_late_cb);
+    sim_event_start(&late->event, delay_ns);
+}
+
+void
+sim_fault_drop_late(SimDisk *disk)
+{
+    while (!ash_list_is_empty(&disk->late)) {
+        SimLate *late = ash_list_first(&disk->late, SimLate, link);
+
+        sim_event_stop(&late->event);
+        ash_list_remove(&late->link);
+        g_free(late);
+    }
+}

@@ -80,6 +80,7 @@ struct SimConn {
     char *name;
     unsigned n_refs; /* ends */
     bool severed;    /* the server's host is gone */
+    SimEvent keepalive;
     SimPipe pipes[2];
     SimEndpoint server;
     SimEndpoint client;

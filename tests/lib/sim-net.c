@@ -102,10 +102,24 @@ sim_endpoint_co_wait(SimEndpoint *end, ChanEvent event, uint64_t timeout_ns)
 
 /* ---- ends ---- */
 
+/* Nothing was heard of the other side for too long. */
+static void
+sim_conn_keepalive_cb(SimEvent *event)
+{
+    SimConn *conn = ash_container_of(event, SimConn, keepalive);
+
+    sim_trace(event->world, "net-keepalive", conn->number, 0, 0);
+    conn->server.reset = true;
+    conn->client.reset = true;
+    sim_endpoint_notify(&conn->server);
+    sim_endpoint_notify(&conn->client);
+}
+
 static void
 sim_conn_unref(SimConn *conn)
 {
     if (--conn->n_refs == 0) {
+        sim_event_stop(&conn->keepalive);
         ash_list_remove(&conn->link);
         sim_pipe_done(&conn->pipes[0]);
         sim_pipe_done(&conn->pipes[1]);
@@ -327,6 +341,7 @@ sim_net_connect(SimNet *net, Loop *client_loop, const char *name,
     conn->number = net->stats.n_connections++;
     conn->name = g_strdup(name);
     conn->n_refs = 2;
+    sim_event_init(&conn->keepalive, net->world, sim_conn_keepalive_cb);
     sim_pipe_init(&conn->pipes[SIM_TO_SERVER], conn, SIM_TO_SERVER);
     sim_pipe_init(&conn->pipes[SIM_TO_CLIENT], conn, SIM_TO_CLIENT);
     conn->server.conn = conn;

@@ -29,7 +29,9 @@ typedef struct SimNetConfig {
     uint64_t latency_max_ns;
     uint32_t window_min; /* of each direction, drawn: bytes, > 0 */
     uint32_t window_max;
-    uint32_t segment_max; /* largest piece that arrives at once; > 0 */
+    uint32_t segment_max;      /* largest piece that arrives at once; > 0 */
+    uint64_t keepalive_ns;     /* after silence both ends are reset; 0: never */
+    unsigned corrupt_permille; /* planted: sends with one wrong bit */
 } SimNetConfig;
 
 typedef enum {

@@ -156,6 +156,10 @@ sim_pipe_end(SimPipe *pipe, SimEnd how)
     }
     pipe->silent = true;
     back->silent = true;
+    if (sim_pipe_net(pipe)->config.keepalive_ns > 0) {
+        sim_event_start(&pipe->conn->keepalive,
+                        sim_pipe_net(pipe)->config.keepalive_ns);
+    }
 }
 
 /* ---- transfers ---- */
@@ -222,6 +226,7 @@ sim_pipe_before_cut(SimPipe *pipe, uint64_t bytes)
 static void
 sim_pipe_store(SimPipe *pipe, const struct iovec *v, unsigned n, uint64_t bytes)
 {
+    SimNet *net = sim_pipe_net(pipe);
     uint64_t hash = 0, left = bytes;
     bool swallow = pipe->silent || pipe->fin_sent;
 
@@ -233,6 +238,10 @@ sim_pipe_store(SimPipe *pipe, const struct iovec *v, unsigned n, uint64_t bytes)
             g_byte_array_append(pipe->bytes, v[i].iov_base, (guint)len);
         }
         left -= len;
+    }
+    if (!swallow && pipe->dir == SIM_TO_CLIENT &&
+        sim_rng_chance(&net->rng, net->config.corrupt_permille)) {
+        pipe->bytes->data[pipe->bytes->len - 1] ^= 16;
     }
     sim_trace(sim_pipe_net(pipe)->world, "net-send", sim_pipe_id(pipe), bytes,
               hash);

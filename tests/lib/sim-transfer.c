@@ -173,6 +173,19 @@ sim_write_apply(SimDisk *disk, SimFile *file, uint64_t offset, const IoVec *iov,
     return fault ? -fault : (int64_t)bytes;
 }
 
+/* Has this file description to be told about a failed write-back? */
+static int
+sim_flush_report(SimDisk *disk, SimFile *file)
+{
+    SimInode *inode = file->inode;
+    bool news = disk->config.report_once ? inode->reported != inode->errseq
+                                         : file->errseq_seen != inode->errseq;
+
+    file->errseq_seen = inode->errseq;
+    inode->reported = inode->errseq;
+    return news ? -inode->wb_error : 0;
+}
+
 /* The host writes back on its own, and may fail at it. */
 static void
 sim_writeback(SimDisk *disk, SimFile *file)
@@ -183,6 +196,48 @@ sim_writeback(SimDisk *disk, SimFile *file)
     if (rule && rule->kind == SIM_FAULT_ERROR) {
         sim_fault_lose(disk, file->inode, rule->err);
     }
+}
+
+/* C15: what a dead process still writes must not meet a living one's. */
+static void
+sim_note_writer(const SimIo *io)
+{
+    io->file->has_written = true;
+    if (!io->file->zombie) {
+        return;
+    }
+    io->disk->stats.n_zombie_writes++;
+    ash_list_foreach(link, &io->disk->files) {
+        const SimFile *other = ash_container_of(link, SimFile, link);
+
+        if (other->inode == io->file->inode && other->has_written &&
+            sim_file_engine(other)->fate == SIM_ALIVE) {
+            io->disk->stats.n_double_writers++;
+            return;
+        }
+    }
+}
+
+/* RWF_DSYNC, after a write that gave @r. */
+static int64_t
+sim_write_sync(const SimIo *io, uint64_t op, int64_t r)
+{
+    SimInode *inode = io->file->inode;
+    int err;
+
+    if (sim_io_has(io, SIM_FAULT_ERROR)) {
+        sim_fault_lose(io->disk, inode, io->fault.err);
+        io->file->errseq_seen = inode->errseq;
+        inode->reported = inode->errseq;
+        return r;
+    }
+    if (r <= 0 || sim_io_has(io, SIM_FAULT_NO_FUA)) {
+        return r;
+    }
+    err = sim_flush_report(io->disk, io->file);
+    sim_store_flush_op(inode->store, op, io->offset, (uint64_t)r);
+    inode->name_durable = true;
+    return err < 0 ? err : r;
 }
 
 int64_t coroutine_fn
@@ -200,19 +255,19 @@ sim_engine_co_writev(AioFile *f, uint64_t offset, const IoVec *iov,
     if (r == 0 && sim_io_has(&io, SIM_FAULT_DROP)) {
         return sim_io_co_end(&io, 0, (int64_t)iov->bytes);
     }
+    if (r == 0 && sim_io_has(&io, SIM_FAULT_LATE)) {
+        sim_fault_write_late(io.disk, inode, offset, iov, io.fault.delay_ns);
+        return sim_io_co_end(&io, 0, (int64_t)iov->bytes);
+    }
     if (r == 0) {
+        sim_note_writer(&io);
         io.offset += sim_io_has(&io, SIM_FAULT_MISDIRECT) ? SIM_SECTOR : 0;
         r = sim_write_apply(io.disk, io.file, io.offset, iov,
                             sim_io_has(&io, SIM_FAULT_ERROR) ? io.fault.err : 0,
                             &op);
-    }
-    if (flags & AIO_WRITE_FUA && sim_io_has(&io, SIM_FAULT_ERROR)) {
-        sim_fault_lose(io.disk, inode, io.fault.err);
-        sim_file(f)->errseq_seen = inode->errseq;
-        inode->reported = inode->errseq;
-    } else if (flags & AIO_WRITE_FUA && r > 0) {
-        sim_store_flush_op(inode->store, op, io.offset, (uint64_t)r);
-        inode->name_durable = true;
+        if (flags & AIO_WRITE_FUA) {
+            r = sim_write_sync(&io, op, r);
+        }
     }
     r = sim_io_co_end(&io, op, r);
     if (r > 0) {
@@ -234,6 +289,7 @@ sim_engine_try_writev(AioFile *f, uint64_t offset, const IoVec *iov)
         r = sim_write_apply(disk, file, offset, iov, 0, &op);
     }
     if (r > 0) {
+        file->has_written = true;
         sim_store_complete(file->inode->store, op, offset, (uint64_t)r);
         sim_writeback(disk, file);
     }
@@ -241,19 +297,6 @@ sim_engine_try_writev(AioFile *f, uint64_t offset, const IoVec *iov)
 }
 
 /* ---- flush ---- */
-
-/* Has this file description to be told about a failed write-back? */
-static int
-sim_flush_report(SimDisk *disk, SimFile *file)
-{
-    SimInode *inode = file->inode;
-    bool news = disk->config.report_once ? inode->reported != inode->errseq
-                                         : file->errseq_seen != inode->errseq;
-
-    file->errseq_seen = inode->errseq;
-    inode->reported = inode->errseq;
-    return news ? -inode->wb_error : 0;
-}
 
 int coroutine_fn
 sim_engine_co_flush(AioFile *f)
@@ -269,6 +312,10 @@ sim_engine_co_flush(AioFile *f)
     if (r == 0) {
         if (sim_io_has(&io, SIM_FAULT_ERROR)) {
             sim_fault_lose(io.disk, file->inode, io.fault.err);
+        } else if (sim_io_has(&io, SIM_FAULT_LIE)) {
+            sim_fault_lose(io.disk, file->inode, EIO);
+            file->errseq_seen = file->inode->errseq;
+            file->inode->reported = file->inode->errseq;
         } else {
             sim_store_flush(file->inode->store, mark);
             file->inode->name_durable = true;

@@ -15,9 +15,9 @@
 typedef struct AioVariant {
     const char *name; /* "io_uring-direct" */
     AioKind kind;
-    int open_flags;   /* O_DIRECT or 0 */
-    uint32_t align;   /* of offsets, lengths and memory */
-    bool tail;        /* a file without O_DIRECT on an engine for direct I/O */
+    int open_flags; /* O_DIRECT or 0 */
+    uint32_t align; /* of offsets, lengths and memory */
+    bool tail;      /* a file without O_DIRECT on an engine for direct I/O */
 } AioVariant;
 
 extern const AioVariant aio_variants[]; /* ends with a NULL name */
@@ -41,16 +41,14 @@ void aio_test_add_one(const char *name, const AioVariant *variant,
                       AioTestFn *fn);
 /* Run @fn in a coroutine with the engines of @variant, in a folder below
  * @parent (NULL: the current one). */
-void aio_test_run(const AioVariant *variant, const char *parent,
-                  AioTestFn *fn);
+void aio_test_run(const AioVariant *variant, const char *parent, AioTestFn *fn);
 
 /* All of test-conform.c for one variant. */
 void aio_test_conform(const AioVariant *variant);
 
 /* A file in the test's folder; the flags are O_RDWR, O_CREAT and the
  * variant's, with @flags added. */
-AioFile *coroutine_fn aio_test_co_open(AioTest *t, const char *name,
-                                       int flags);
+AioFile *coroutine_fn aio_test_co_open(AioTest *t, const char *name, int flags);
 char *aio_test_path(const AioTest *t, const char *name);
 
 /* Memory aligned to 4096. */
@@ -66,16 +64,5 @@ uint64_t aio_test_random(uint64_t limit);
  * error.  read returns how much there was. */
 void coroutine_fn aio_test_co_write(AioFile *file, uint64_t offset,
                                     const void *buf, size_t bytes);
-size_t coroutine_fn aio_test_co_read(AioFile *file, uint64_t offset,
-                                     void *buf, size_t bytes);
-
-void test_conform_add(void);
-void test_control_add(void);
-void test_fallback_add(void);
-void test_inline_add(void);
-void test_lock_add(void);
-void test_many_add(void);
-void test_move_add(void);
-void test_stall_add(void);
-void test_transfer_add(void);
-void test_uring_add(void);
+size_t coroutine_fn aio_test_co_read(AioFile *file, uint64_t offset, void *buf,
+                                     size_t bytes);

@@ -13,6 +13,7 @@
 
 #include "coro/coro.h"
 #include "tests/unit/aio/aio-test.h"
+#include "tests/unit/aio/tests.h"
 
 const AioVariant aio_variants[] = {
     { .name = "threads", .kind = AIO_THREADS, .align = 1 },
@@ -105,8 +106,7 @@ test_run_case(const void *data)
 void
 aio_test_add_one(const char *name, const AioVariant *variant, AioTestFn *fn)
 {
-    g_autofree char *path =
-        g_strdup_printf("/aio/%s/%s", name, variant->name);
+    g_autofree char *path = g_strdup_printf("/aio/%s/%s", name, variant->name);
     AioCase *c = g_new0(AioCase, 1);
 
     c->variant = variant;
@@ -193,8 +193,7 @@ aio_test_random(uint64_t limit)
 }
 
 void coroutine_fn
-aio_test_co_write(AioFile *file, uint64_t offset, const void *buf,
-                  size_t bytes)
+aio_test_co_write(AioFile *file, uint64_t offset, const void *buf, size_t bytes)
 {
     IoVec iov;
 

@@ -13,6 +13,7 @@
 
 #include "base/bits.h"
 #include "tests/unit/aio/aio-test.h"
+#include "tests/unit/aio/tests.h"
 
 /* ---- open ---- */
 
@@ -20,8 +21,8 @@ static int coroutine_fn
 open_co_result(AioTest *t, const char *path, int flags)
 {
     AioFile *file = NULL;
-    int ret = aio_file_co_open(t->engine, path,
-                               flags | t->variant->open_flags, 0, &file);
+    int ret = aio_file_co_open(t->engine, path, flags | t->variant->open_flags,
+                               0, &file);
 
     g_assert_cmpint(ret, <, 0);
     g_assert_null(file);
@@ -137,24 +138,27 @@ test_co_space(AioTest *t)
     space_co_try(file, AIO_SPACE_ZERO, 4096, 4096);
     space_co_try(file, AIO_SPACE_ZERO, 1, 3);
     space_co_try(file, AIO_SPACE_ZERO, 4095, 8194);
-    /* Past the end: the size stays. */
+    /* Past the end. */
     space_co_try(file, AIO_SPACE_PUNCH, SPACE_BYTES - 1, 8192);
-    space_co_try(file, AIO_SPACE_ZERO, SPACE_BYTES - 1, 8192);
     g_assert_cmpint(aio_file_co_stat(file, &st), ==, 0);
     g_assert_cmpuint(st.size, ==, SPACE_BYTES);
+    space_co_try(file, AIO_SPACE_ZERO, SPACE_BYTES - 1, 8192);
+    g_assert_cmpint(aio_file_co_stat(file, &st), ==, 0);
+    g_assert_cmpuint(st.size, ==, SPACE_BYTES + 8191);
+    g_assert_cmpint(aio_file_co_truncate(file, SPACE_BYTES), ==, 0);
 
     space_co_try(file, AIO_SPACE_PUNCH, 0, SPACE_BYTES);
     g_assert_cmpuint(space_co_allocated(file), <, 65536);
     before = space_co_allocated(file);
-    g_assert_cmpint(aio_file_co_space(file, AIO_SPACE_ALLOCATE, 0, 262144),
-                    ==, 0);
+    g_assert_cmpint(aio_file_co_space(file, AIO_SPACE_ALLOCATE, 0, 262144), ==,
+                    0);
     g_assert_cmpuint(space_co_allocated(file), >=, before + 262144);
 
     /* Not for regular files. */
-    g_assert_cmpint(aio_file_co_space(file, AIO_SPACE_BLKDISCARD, 0, 4096),
-                    ==, -ENOTSUP);
-    g_assert_cmpint(aio_file_co_space(file, AIO_SPACE_BLKZEROOUT, 0, 4096),
-                    ==, -ENOTSUP);
+    g_assert_cmpint(aio_file_co_space(file, AIO_SPACE_BLKDISCARD, 0, 4096), ==,
+                    -ENOTSUP);
+    g_assert_cmpint(aio_file_co_space(file, AIO_SPACE_BLKZEROOUT, 0, 4096), ==,
+                    -ENOTSUP);
     aio_file_co_close(file);
 }
 
@@ -182,8 +186,7 @@ test_co_seek(AioTest *t)
     g_assert_cmpuint(seek_co_to(file, 5, SEEK_HOLE), ==, 5);
     g_assert_cmpuint(seek_co_to(file, 262145, SEEK_DATA), ==, 262145);
     g_assert_cmpuint(seek_co_to(file, 262144, SEEK_HOLE), ==, 327680);
-    g_assert_cmpint(aio_file_co_seek(file, 327680, SEEK_DATA, &at), ==,
-                    -ENXIO);
+    g_assert_cmpint(aio_file_co_seek(file, 327680, SEEK_DATA, &at), ==, -ENXIO);
     g_assert_cmpint(aio_file_co_seek(file, 1 << 20, SEEK_HOLE, &at), ==,
                     -ENXIO);
     g_assert_cmpuint(at, ==, 77);
@@ -194,7 +197,9 @@ test_co_seek(AioTest *t)
 /* ---- the kernel runs out of space ---- */
 
 static const AioVariant control_tmpfs = {
-    .name = "tmpfs", .kind = AIO_THREADS, .align = 1,
+    .name = "tmpfs",
+    .kind = AIO_THREADS,
+    .align = 1,
 };
 
 /* A file system without zero-range says so, and changes nothing. */

@@ -19,9 +19,12 @@
 #include <unistd.h>
 
 #include "tests/unit/aio/aio-test.h"
+#include "tests/unit/aio/tests.h"
 
 static const AioVariant fallback_buffered = {
-    .name = "auto", .kind = AIO_AUTO, .align = 1,
+    .name = "auto",
+    .kind = AIO_AUTO,
+    .align = 1,
 };
 static const AioVariant fallback_direct = {
     .name = "auto-direct",
@@ -42,12 +45,12 @@ fallback_deny(int number, int err)
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
     struct sock_fprog filter = {
-        .len = G_N_ELEMENTS(code), .filter = code,
+        .len = G_N_ELEMENTS(code),
+        .filter = code,
     };
 
     g_assert_cmpint(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), ==, 0);
-    g_assert_cmpint(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter), ==,
-                    0);
+    g_assert_cmpint(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter), ==, 0);
 }
 
 /* ---- what the process behind the filter does ---- */

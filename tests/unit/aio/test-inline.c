@@ -16,15 +16,22 @@
 #include "drivers/aio/posix-io.h"
 #include "drivers/aio/posix.h"
 #include "tests/unit/aio/aio-test.h"
+#include "tests/unit/aio/tests.h"
 
 static const AioVariant inline_tmpfs = {
-    .name = "tmpfs", .kind = AIO_AUTO, .align = 1,
+    .name = "tmpfs",
+    .kind = AIO_AUTO,
+    .align = 1,
 };
 static const AioVariant inline_threads = {
-    .name = "threads", .kind = AIO_THREADS, .align = 1,
+    .name = "threads",
+    .kind = AIO_THREADS,
+    .align = 1,
 };
 static const AioVariant inline_uring = {
-    .name = "io_uring", .kind = AIO_IO_URING, .align = 1,
+    .name = "io_uring",
+    .kind = AIO_IO_URING,
+    .align = 1,
 };
 static const AioVariant inline_direct = {
     .name = "direct",
@@ -77,8 +84,7 @@ inline_co_drop_cache(AioFile *file)
 {
     g_assert_cmpint(aio_file_co_flush(file), ==, 0);
     g_assert_cmpint(fsync(file->fd), ==, 0);
-    g_assert_cmpint(posix_fadvise(file->fd, 0, 0, POSIX_FADV_DONTNEED), ==,
-                    0);
+    g_assert_cmpint(posix_fadvise(file->fd, 0, 0, POSIX_FADV_DONTNEED), ==, 0);
 }
 
 /* ---- reads ---- */
@@ -205,9 +211,9 @@ test_co_inline_write_cold(AioTest *t)
         if (cases[i].is_inline) {
             inline_write_for_sure(file, cases[i].offset, big, cases[i].bytes);
         } else {
-            g_assert_cmpint(inline_write(file, cases[i].offset, big,
-                                         cases[i].bytes),
-                            ==, -EAGAIN);
+            g_assert_cmpint(
+                inline_write(file, cases[i].offset, big, cases[i].bytes), ==,
+                -EAGAIN);
         }
     }
     aio_test_release(big);
@@ -246,8 +252,8 @@ test_co_stall(AioTest *t)
     unsigned n = 0;
 
     memset(out, 5, 4096);
-    hog.zeros = mmap(NULL, HOG_BYTES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS,
-                     -1, 0);
+    hog.zeros =
+        mmap(NULL, HOG_BYTES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     g_assert_true(hog.zeros != MAP_FAILED);
     thread = g_thread_new("hog", hog_write, &hog);
     do {

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "tests/unit/aio/aio-test.h"
+#include "tests/unit/aio/tests.h"
 
 static int
 lock_file(AioFile *file, uint64_t offset, uint64_t bytes, short type)

@@ -10,6 +10,7 @@
 
 #include "coro/co-lock.h"
 #include "tests/unit/aio/aio-test.h"
+#include "tests/unit/aio/tests.h"
 
 #define MANY_BLOCK 4096U
 
@@ -18,7 +19,7 @@ typedef struct Many {
     unsigned n_blocks;
     unsigned n_running;
     unsigned n_done;
-    unsigned next;    /* request to begin */
+    unsigned next; /* request to begin */
     unsigned n_total;
     CoQueue all_done;
 } Many;
@@ -46,8 +47,8 @@ many_co_worker(void *arg)
 
         aio_test_fill(out, MANY_BLOCK, offset, i);
         aio_test_co_write(m->file, offset, out, MANY_BLOCK);
-        g_assert_cmpuint(aio_test_co_read(m->file, offset, in, MANY_BLOCK),
-                         ==, MANY_BLOCK);
+        g_assert_cmpuint(aio_test_co_read(m->file, offset, in, MANY_BLOCK), ==,
+                         MANY_BLOCK);
         aio_test_assert_same(in, out, MANY_BLOCK);
         m->n_done++;
         if (i % 64 == 63) {

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "tests/unit/aio/aio-test.h"
+#include "tests/unit/aio/tests.h"
 
 typedef struct Move {
     AioFile *file;
@@ -94,7 +95,9 @@ refusing_free(AioEngine *engine)
 }
 
 static const AioEngineOps refusing_ops = {
-    .name = "refusing", .free = refusing_free, .attach = refusing_attach,
+    .name = "refusing",
+    .free = refusing_free,
+    .attach = refusing_attach,
 };
 
 static void coroutine_fn

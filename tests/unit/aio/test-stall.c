@@ -8,6 +8,7 @@
 
 #include "drivers/aio/stall.h"
 #include "tests/unit/aio/aio-test.h"
+#include "tests/unit/aio/tests.h"
 
 #define MS ((uint64_t)1000000)
 

@@ -15,6 +15,7 @@
 
 #include "base/bits.h"
 #include "tests/unit/aio/aio-test.h"
+#include "tests/unit/aio/tests.h"
 
 #define FAKE_BYTES ((uint64_t)1 << 20)
 
@@ -23,12 +24,12 @@ typedef struct Fake {
     AioFile file;
     uint8_t data[FAKE_BYTES];
     uint64_t size;
-    uint64_t align;        /* of offsets; 1: buffered */
+    uint64_t align; /* of offsets; 1: buffered */
     /* What the next calls do: a number of bytes at most, or -errno; after the
      * script everything is done at once. */
     const int64_t *script;
     unsigned n_script;
-    unsigned odds;         /* of 100, with which a call misbehaves */
+    unsigned odds; /* of 100, with which a call misbehaves */
     unsigned n_calls;
     unsigned n_injected;
     unsigned n_flushes;
@@ -88,8 +89,7 @@ fake_co_readv(AioFile *file, uint64_t offset, const IoVec *iov)
 }
 
 static int64_t coroutine_fn
-fake_co_writev(AioFile *file, uint64_t offset, const IoVec *iov,
-               unsigned flags)
+fake_co_writev(AioFile *file, uint64_t offset, const IoVec *iov, unsigned flags)
 {
     Fake *fake = fake_of(file);
     int64_t n = fake_allow(fake, offset, iov);
@@ -139,7 +139,9 @@ static void
 fake_run(AioTestFn *fn)
 {
     static const AioVariant variant = {
-        .name = "fake", .kind = AIO_THREADS, .align = 1,
+        .name = "fake",
+        .kind = AIO_THREADS,
+        .align = 1,
     };
 
     aio_test_run(&variant, NULL, fn);
@@ -151,15 +153,15 @@ typedef struct Scripted {
     const char *what;
     bool write;
     uint64_t align;
-    uint64_t size;     /* of the file, before */
+    uint64_t size; /* of the file, before */
     int64_t script[8];
     unsigned n_script;
-    int ret;           /* of a transfer of 64 KiB at 0 */
-    uint64_t bytes;    /* read */
+    int ret;        /* of a transfer of 64 KiB at 0 */
+    uint64_t bytes; /* read */
     unsigned n_calls;
 } Scripted;
 
-#define SCRIPT(...)                                             \
+#define SCRIPT(...) \
     { __VA_ARGS__ }, sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t)
 
 static const Scripted scripted[] = {
@@ -175,25 +177,24 @@ static const Scripted scripted[] = {
     { "empty file", false, 1, 0, SCRIPT(65536), 0, 0, 1 },
     { "direct read goes on at an aligned place", false, 4096, 65536,
       SCRIPT(4096, 8192, 61440), 0, 65536, 4 },
-    { "direct end of file in a sector", false, 4096, 4096 + 100,
-      SCRIPT(65536), 0, 4196, 1 },
-    { "direct end of file at a sector", false, 4096, 4096 + 512,
-      SCRIPT(65536), 0, 4608, 2 },
+    { "direct end of file in a sector", false, 4096, 4096 + 100, SCRIPT(65536),
+      0, 4196, 1 },
+    { "direct end of file at a sector", false, 4096, 4096 + 512, SCRIPT(65536),
+      0, 4608, 2 },
     { "write at once", true, 1, 0, SCRIPT(65536), 0, 0, 1 },
     { "short write goes on", true, 1, 0, SCRIPT(1, 60000), 0, 0, 3 },
     { "write EINTR", true, 1, 0, SCRIPT(-EINTR, 3, -EINTR), 0, 0, 4 },
     { "write EAGAIN", true, 1, 0, SCRIPT(-EAGAIN), 0, 0, 2 },
     { "write ENOSPC", true, 1, 0, SCRIPT(-ENOSPC), -ENOSPC, 0, 1 },
-    { "short, then ENOSPC", true, 1, 0, SCRIPT(4096, -ENOSPC), -ENOSPC, 0,
-      2 },
+    { "short, then ENOSPC", true, 1, 0, SCRIPT(4096, -ENOSPC), -ENOSPC, 0, 2 },
     { "short, then EIO", true, 1, 0, SCRIPT(4096, -EIO), -EIO, 0, 2 },
     { "nothing once", true, 1, 0, SCRIPT(0), 0, 0, 2 },
     { "nothing twice", true, 1, 0, SCRIPT(5, 0, 0), -ENOSPC, 0, 3 },
     { "nothing, a bit, nothing", true, 1, 0, SCRIPT(0, 1, 0), 0, 0, 4 },
     { "direct short write goes on", true, 4096, 0, SCRIPT(4096, 8192), 0, 0,
       3 },
-    { "direct write gets no further", true, 4096, 0,
-      SCRIPT(8192, 8192, 8192), -ENOSPC, 0, 3 },
+    { "direct write gets no further", true, 4096, 0, SCRIPT(8192, 8192, 8192),
+      -ENOSPC, 0, 3 },
 };
 
 static void coroutine_fn
@@ -251,8 +252,7 @@ random_co_step(Fake *fake, uint8_t *model, unsigned seed)
     uint64_t offset = at * align;
     uint64_t bytes = n_blocks * align;
     /* Many small pieces, sometimes more than IOV_MAX. */
-    uint64_t piece =
-        ash_max(bytes / (1 + aio_test_random(2000)), align);
+    uint64_t piece = ash_max(bytes / (1 + aio_test_random(2000)), align);
     g_autofree struct iovec *v = g_new(struct iovec, n_blocks);
     char *buf = aio_test_alloc(bytes);
     unsigned n = 0;
@@ -267,8 +267,7 @@ random_co_step(Fake *fake, uint8_t *model, unsigned seed)
     iov_init_array(&iov, v, n);
     if (aio_test_random(2) == 0) {
         aio_test_fill(buf, bytes, offset, seed);
-        g_assert_cmpint(aio_file_co_write(&fake->file, offset, &iov, 0), ==,
-                        0);
+        g_assert_cmpint(aio_file_co_write(&fake->file, offset, &iov, 0), ==, 0);
         memcpy(model + offset, buf, bytes);
     } else {
         uint64_t inside =
@@ -295,8 +294,7 @@ random_co_run(uint64_t align, unsigned n_steps)
     aio_test_assert_same(fake->data, model, FAKE_BYTES);
     g_assert_cmpuint(fake->n_injected, >, n_steps / 20);
     g_test_message("align %u: %u transfers, %u calls, %u of them disturbed",
-                   (unsigned)align, n_steps, fake->n_calls,
-                   fake->n_injected);
+                   (unsigned)align, n_steps, fake->n_calls, fake->n_injected);
     g_free(model);
     g_free(fake);
 }

@@ -12,9 +12,12 @@
 #include "drivers/aio/engine-priv.h"
 #include "drivers/aio/uring-probe.h"
 #include "tests/unit/aio/aio-test.h"
+#include "tests/unit/aio/tests.h"
 
 static const AioVariant uring_variant = {
-    .name = "io_uring", .kind = AIO_IO_URING, .align = 1,
+    .name = "io_uring",
+    .kind = AIO_IO_URING,
+    .align = 1,
 };
 
 static void
@@ -26,8 +29,7 @@ test_probe(void)
     g_assert_true(aio_uring_probe(&traits, &error));
     g_assert_no_error(error);
     g_test_message("set-up flags 0x%x, restrictions %d, fallocate %d",
-                   traits.setup_flags, traits.restrict_ops,
-                   traits.fallocate);
+                   traits.setup_flags, traits.restrict_ops, traits.fallocate);
 }
 
 /* ---- a small ring ---- */
@@ -57,8 +59,8 @@ small_co_worker(void *arg)
         if (i % 1000 == 0) {
             g_assert_cmpint(aio_file_co_flush(s->file), ==, 0);
         }
-        g_assert_cmpuint(aio_test_co_read(s->file, offset, in, sizeof(in)),
-                         ==, sizeof(in));
+        g_assert_cmpuint(aio_test_co_read(s->file, offset, in, sizeof(in)), ==,
+                         sizeof(in));
         aio_test_assert_same(in, out, sizeof(in));
     }
     s->n_running--;
@@ -122,9 +124,9 @@ test_co_slots(AioTest *t)
         char expected[64];
 
         aio_test_fill(expected, sizeof(expected), 0, i);
-        g_assert_cmpuint(aio_test_co_read(files[i], i * sizeof(buf), buf,
-                                          sizeof(buf)),
-                         ==, sizeof(buf));
+        g_assert_cmpuint(
+            aio_test_co_read(files[i], i * sizeof(buf), buf, sizeof(buf)), ==,
+            sizeof(buf));
         aio_test_assert_same(buf, expected, sizeof(buf));
     }
     n_slots = 0;

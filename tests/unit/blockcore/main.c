@@ -42,6 +42,8 @@ main(int argc, char **argv)
     test_drain_add();
     test_fallback_add();
     test_flush_add();
+    test_graph_add();
+    test_model_add();
     test_options_add();
     test_perm_add();
     test_range_add();

@@ -13,6 +13,8 @@ void test_drain_add(void);
 void test_fallback_add(void);
 void test_flush_add(void);
 void test_graph_add(void);
+void test_graph_add(void);
+void test_model_add(void);
 void test_options_add(void);
 void test_perm_add(void);
 void test_range_add(void);

@@ -15,7 +15,7 @@ typedef struct Hop {
     Loop *loops[N_LOOPS];
     pthread_t threads[N_LOOPS]; /* as the loops themselves say */
     unsigned n_hops;
-    unsigned n_left;  /* of home */
+    unsigned n_left;          /* of home */
     unsigned counts[N_LOOPS]; /* each of its loop */
     Coro *boss;
 } Hop;

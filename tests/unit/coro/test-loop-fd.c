@@ -116,7 +116,9 @@ static void
 test_steady(void)
 {
     LoopFd *watch = fake_start();
-    Waits w = { .watch = watch, .event = LOOP_FD_READ, .n = 100,
+    Waits w = { .watch = watch,
+                .event = LOOP_FD_READ,
+                .n = 100,
                 .timeout_ns = UINT64_MAX };
 
     coro_spawn(test_co_waits, &w);
@@ -142,10 +144,12 @@ static void
 test_both(void)
 {
     LoopFd *watch = fake_start();
-    Waits r = { .watch = watch, .event = LOOP_FD_READ, .n = 2,
-                .timeout_ns = UINT64_MAX };
-    Waits w = { .watch = watch, .event = LOOP_FD_WRITE, .n = 1,
-                .timeout_ns = UINT64_MAX };
+    Waits r = {
+        .watch = watch, .event = LOOP_FD_READ, .n = 2, .timeout_ns = UINT64_MAX
+    };
+    Waits w = {
+        .watch = watch, .event = LOOP_FD_WRITE, .n = 1, .timeout_ns = UINT64_MAX
+    };
 
     coro_spawn(test_co_waits, &r);
     coro_spawn(test_co_waits, &w);
@@ -173,8 +177,9 @@ test_races(void)
 
     for (unsigned i = 0; i < G_N_ELEMENTS(orders); i++) {
         LoopFd *watch = fake_start();
-        Waits w = { .watch = watch, .event = LOOP_FD_READ, .n = 1,
-                    .timeout_ns = 10 };
+        Waits w = {
+            .watch = watch, .event = LOOP_FD_READ, .n = 1, .timeout_ns = 10
+        };
         int expected = 0;
 
         coro_spawn(test_co_waits, &w);
@@ -206,8 +211,8 @@ test_races(void)
 static void
 test_socketpair(int fds[2])
 {
-    int r = socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
-                       fds);
+    int r =
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds);
 
     g_assert_cmpint(r, ==, 0);
 }
@@ -242,8 +247,7 @@ test_co_echo(void *arg)
         char c;
 
         while (read(e->fd, &c, 1) != 1) {
-            g_assert_cmpint(co_wait_fd(watch, LOOP_FD_READ, UINT64_MAX), ==,
-                            0);
+            g_assert_cmpint(co_wait_fd(watch, LOOP_FD_READ, UINT64_MAX), ==, 0);
         }
         test_put(e->fd, c);
     }
@@ -269,8 +273,7 @@ test_co_socket(void *arg)
 
         test_put(fds[0], (char)i);
         while (read(fds[0], &c, 1) != 1) {
-            g_assert_cmpint(co_wait_fd(watch, LOOP_FD_READ, UINT64_MAX), ==,
-                            0);
+            g_assert_cmpint(co_wait_fd(watch, LOOP_FD_READ, UINT64_MAX), ==, 0);
         }
         g_assert_cmpint(c, ==, (char)i);
     }

@@ -202,7 +202,8 @@ static void
 test_pong(const void *arg)
 {
     bool spin = *(const bool *)arg;
-    Pong p = { .msg.fn = test_pong_cb, .n_left = test_is_slow() ? 5000 : 20000 };
+    Pong p = { .msg.fn = test_pong_cb,
+               .n_left = test_is_slow() ? 5000 : 20000 };
 
     for (unsigned i = 0; i < 2; i++) {
         p.loops[i] = loop_new(i ? "pong" : "ping", NULL);

@@ -275,8 +275,7 @@ test_co_sleepers(void *arg)
     }
     co_yield();
     for (unsigned i = 0; i < order->len; i++) {
-        g_assert_cmpuint(g_array_index(order, uint64_t, i), ==,
-                         i * 1000000ULL);
+        g_assert_cmpuint(g_array_index(order, uint64_t, i), ==, i * 1000000ULL);
     }
 }
 

@@ -18,6 +18,7 @@ main(int argc, char **argv)
     test_sim_store_add();
     test_sim_disk_add();
     test_sim_net_add();
+    test_sim_oracle_add();
     status = g_test_run();
     coro_pool_drain();
     return status;

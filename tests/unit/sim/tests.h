@@ -8,4 +8,5 @@
 void test_sim_disk_add(void);
 void test_sim_loop_add(void);
 void test_sim_net_add(void);
+void test_sim_oracle_add(void);
 void test_sim_store_add(void);

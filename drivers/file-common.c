@@ -1,0 +1,241 @@
+/*
+ * drivers/file-common.c - the I/O path of drivers/file-common.h.
+ *
+ * Errors of durable writes.  RWF_DSYNC writes and then syncs, and says with one
+ * errno that either failed.  If the sync did, acknowledged data may be lost,
+ * the kernel will not say so again, and the node has failed for good
+ * (durability.md C7).  If the write did, nothing is lost and only this request
+ * fails.  The two are told apart for a full disk, and for direct I/O, by writing
+ * once more without the sync: had that part worked the first time, then its
+ * space is there and it works again.
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
+#include "drivers/file-common.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+
+#include "base/bits.h"
+#include "drivers/file-failure.h"
+
+/* ---- failure ---- */
+
+/* The file lost data, or may have: say so for ever. */
+static ASH_COLD void coroutine_fn
+file_co_fail(BlkNode *node, int err)
+{
+    File *f = blk_node_state(node);
+    const char *state_dir = blk_node_state_dir(node);
+    AioStat st;
+
+    blk_node_fail(node, err);
+    if (f->recorded || !state_dir) {
+        return;
+    }
+    f->recorded = true;
+    /* The time of the last change is that of now. */
+    if (aio_file_co_stat(f->aio, &st) != 0) {
+        st = f->st;
+    }
+    (void)file_failure_co_record(state_dir, &st, f->path, err, NULL);
+}
+
+/* ---- read ---- */
+
+static int coroutine_fn
+file_co_read_slow(BlkNode *node, BlkRange range, const IoVec *iov)
+{
+    File *f = blk_node_state(node);
+    uint64_t size = blk_node_size(node);
+    uint64_t inside = size > range.offset ? size - range.offset : 0;
+    size_t n = 0;
+    int ret = aio_file_co_read(f->aio, range.offset, iov, &n);
+
+    if (ret != 0 || n == iov->bytes) {
+        return ret;
+    }
+    if (n < inside) {
+        return -EIO; /* somebody made the file shorter */
+    }
+    iov_memset(iov, n, 0, iov->bytes - n);
+    return 0;
+}
+
+int coroutine_fn
+file_co_read(BlkNode *node, BlkRange range, const IoVec *iov, BlkReqFlags flags)
+{
+    File *f = blk_node_state(node);
+    int ret = aio_file_try_read(f->aio, range.offset, iov);
+
+    (void)flags;
+    if (ash_likely(ret != -EAGAIN)) {
+        return ret;
+    }
+    return file_co_read_slow(node, range, iov);
+}
+
+int
+file_map(BlkNode *node, BlkRange range, BlkFileRange *ret)
+{
+    File *f = blk_node_state(node);
+
+    if (f->direct || f->aio->fd < 0 ||
+        !blk_range_is_inside(range, blk_node_size(node)) ||
+        !aio_file_is_resident(f->aio, range.offset, range.bytes)) {
+        return -ENOTSUP;
+    }
+    ret->fd = f->aio->fd;
+    ret->offset = range.offset;
+    return 0;
+}
+
+/* ---- write ---- */
+
+static bool
+file_is_full(int err)
+{
+    return err == -ENOSPC || err == -EDQUOT || err == -EFBIG;
+}
+
+/* A durable write failed with @err: was it the write or the sync? */
+static ASH_COLD int coroutine_fn
+file_co_judge_fua(BlkNode *node, AioFile *aio, uint64_t offset,
+                  const IoVec *iov, int err)
+{
+    bool direct = (aio->open_flags & O_DIRECT) != 0;
+
+    if ((!direct && !file_is_full(err)) ||
+        aio_file_co_write(aio, offset, iov, 0) != err) {
+        file_co_fail(node, err);
+    }
+    return err;
+}
+
+static int coroutine_fn
+file_co_write_to(BlkNode *node, AioFile *aio, uint64_t offset, const IoVec *iov,
+                 bool fua)
+{
+    int ret;
+
+    if (!fua) {
+        ret = aio_file_try_write(aio, offset, iov);
+        if (ash_likely(ret != -EAGAIN)) {
+            return ret;
+        }
+    }
+    ret = aio_file_co_write(aio, offset, iov, fua ? AIO_WRITE_FUA : 0);
+    if (ret != 0 && fua) {
+        ret = file_co_judge_fua(node, aio, offset, iov, ret);
+    }
+    return ret;
+}
+
+/* A direct write that touches the end of a file of odd size: what lies before
+ * FILE_TAIL_BYTES directly, the rest, up to the end, through the page cache. */
+static int coroutine_fn
+file_co_write_tail(BlkNode *node, BlkRange range, const IoVec *iov, bool fua)
+{
+    File *f = blk_node_state(node);
+    uint64_t size = blk_node_size(node);
+    uint64_t tail = ash_round_down(size, FILE_TAIL_BYTES);
+    uint64_t start = ash_max(range.offset, tail);
+    size_t n_direct = start - range.offset;
+    g_autofree struct iovec *space = g_try_new(struct iovec, iov->n);
+    int ret = 0;
+    IoVec part;
+
+    if (!space) {
+        return -ENOMEM;
+    }
+    if (n_direct > 0) {
+        iov_slice(iov, 0, n_direct, space, &part);
+        ret = file_co_write_to(node, f->aio, range.offset, &part, fua);
+    }
+    if (ret == 0) {
+        iov_slice(iov, n_direct, size - start, space, &part);
+        ret = file_co_write_to(node, f->tail, start, &part, fua);
+    }
+    return ret;
+}
+
+/* Does the tail have to be written by itself? */
+static inline bool
+file_touches_tail(BlkNode *node, const File *f, BlkRange range)
+{
+    uint64_t size = blk_node_size(node);
+
+    return f->tail && !f->may_resize && !ash_is_aligned(size, f->align) &&
+           range.offset < size &&
+           blk_range_end(range) > ash_round_down(size, FILE_TAIL_BYTES);
+}
+
+int coroutine_fn
+file_co_write(BlkNode *node, BlkRange range, const IoVec *iov,
+              BlkReqFlags flags)
+{
+    File *f = blk_node_state(node);
+    bool fua = (flags & BLK_REQ_FUA) != 0;
+
+    if (ash_unlikely(file_touches_tail(node, f, range))) {
+        return file_co_write_tail(node, range, iov, fua);
+    }
+    return file_co_write_to(node, f->aio, range.offset, iov, fua);
+}
+
+int coroutine_fn
+file_co_flush_disk(BlkNode *node)
+{
+    File *f = blk_node_state(node);
+    int ret = blk_node_failed(node);
+
+    if (ret != 0 || blk_node_options(node)->cache_no_flush) {
+        return ret;
+    }
+    /* All open files of an inode: the tail's pages too. */
+    ret = aio_file_co_flush(f->aio);
+    if (ret != 0) {
+        file_co_fail(node, ret);
+    }
+    return ret;
+}
+
+/* ---- space ---- */
+
+int coroutine_fn
+file_co_space(BlkNode *node, AioSpaceOp op, BlkRange range)
+{
+    File *f = blk_node_state(node);
+    uint64_t size = blk_node_size(node);
+    uint64_t bytes;
+    int ret;
+
+    if (range.offset >= size) {
+        return -ENOTSUP;
+    }
+    bytes = ash_min(range.bytes, size - range.offset);
+    file_status_forget(&f->status);
+    ret = aio_file_co_space(f->aio, op, range.offset, bytes);
+    file_status_forget(&f->status);
+    return ret;
+}
+
+int coroutine_fn
+file_co_status(BlkNode *node, BlkRange range, BlkExtent *ret)
+{
+    File *f = blk_node_state(node);
+    bool data = true;
+    uint64_t bytes = 0;
+    int err =
+        file_status_co_find(&f->status, f->aio, range, f->align, &data, &bytes);
+
+    if (err == 0) {
+        ret->bytes = bytes;
+        ret->status = BLK_STATUS_OFFSET_VALID |
+                      (data ? BLK_STATUS_DATA : BLK_STATUS_ZERO);
+        ret->host_offset = range.offset;
+        ret->file = node;
+    }
+    return err;
+}
