@@ -54,13 +54,14 @@ def test_reading_qemu_is_refused(serve, qcow2, run, command):
 @pytest.mark.beyond_qemu
 @pytest.mark.parametrize("command", [
     ["qemu-img", "resize", "-f", "raw", "{}", "2M"],
-    ["qemu-img", "convert", "-n", "-O", "raw", "/dev/zero", "{}"],
+    ["qemu-img", "convert", "-n", "-O", "raw", "{}.source", "{}"],
     ["qemu-io", "-f", "raw", "-c", "write 0 512", "{}"],
 ], ids=lambda command: command[1] if command[0] == "qemu-img" else "qemu-io")
 def test_writing_qemu_is_refused(serve, image, run, command):
     path = image(data={0: b"content"})
+    image("disk.img.source")
     serve(path)
-    done = run(*[word.format(path) for word in command], status=1)
+    done = run(*[word.replace("{}", str(path)) for word in command], status=1)
     assert "lock" in done.stderr
     assert path.stat().st_size == 1 << 20
     assert path.read_bytes()[:7] == b"content"
