@@ -26,6 +26,9 @@ server_open_listeners(Server *server, GError **error)
             server_listener_open(g_ptr_array_index(confs, i), error);
 
         if (!listener) {
+            if (!server->opts->brief.file) {
+                g_prefix_error(error, "--nbd-server: ");
+            }
             return false;
         }
         g_ptr_array_add(server->listeners, listener);
@@ -99,7 +102,7 @@ server_co_open_node(Server *server, const ConfKeyvals *kv, GError **error)
     if (!blk_graph_co_add(server->graph, server_node_options(kv), &node,
                           error)) {
         if (!server->opts->brief.file) {
-            g_prefix_error(error, "--blockdev '%s': ", name);
+            g_prefix_error(error, "--blockdev: ");
         }
         return false;
     }
@@ -172,9 +175,12 @@ server_co_add_export(Server *server, const ConfExport *conf, GError **error)
     BlkNode *node = blk_graph_find(server->graph, conf->node_name, error);
 
     server_set_doing(server, "making export '%s'", conf->id);
-    return node && blk_graph_claim_name(server->graph, conf->id, error) &&
-           server_co_place_node(server, node, error) &&
-           server_co_new_export(server, conf, node, error);
+    if (!node || !blk_graph_claim_name(server->graph, conf->id, error) ||
+        !server_co_place_node(server, node, error)) {
+        g_prefix_error(error, "export '%s': ", conf->id);
+        return false;
+    }
+    return server_co_new_export(server, conf, node, error);
 }
 
 static bool coroutine_fn
@@ -187,7 +193,7 @@ server_co_add_exports(Server *server, GError **error)
 
         if (!server_co_add_export(server, conf, error)) {
             if (!server->opts->brief.file) {
-                g_prefix_error(error, "--export '%s': ", conf->id);
+                g_prefix_error(error, "--export: ");
             }
             return false;
         }

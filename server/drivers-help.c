@@ -10,9 +10,12 @@
 void
 server_print_drivers(FILE *out)
 {
+    g_autofree char *common = drivers_describe(NULL);
+
+    fputs(common, out);
     for (const BlkDriver *const *driver = drivers; *driver; driver++) {
         g_autofree char *text = drivers_describe(*driver);
 
-        fputs(text, out);
+        fprintf(out, "\n%s", text);
     }
 }

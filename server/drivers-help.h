@@ -9,5 +9,5 @@
 
 #include <stdio.h>
 
-/* Every driver with its options, from their tables. */
+/* What every node takes, then every driver with its own, from their tables. */
 void server_print_drivers(FILE *out);

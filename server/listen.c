@@ -69,7 +69,7 @@ server_listener_open(const ConfServer *conf, GError **error)
     co_queue_init(&listener->room);
     co_queue_init(&listener->stopped);
     if (!server_sockets_open(&conf->addr, &listener->sockets, error)) {
-        g_prefix_error(error, "--nbd-server '%s': ", conf->id);
+        g_prefix_error(error, "server '%s': ", conf->id);
         g_free(listener);
         return NULL;
     }
@@ -368,14 +368,14 @@ server_listener_start(ServerListener *listener, Loop *loop, ServerAcceptFn *fn,
     listener->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (listener->spare_fd < 0) {
         ash_set_error_errno(error, errno, "can't open /dev/null");
-        g_prefix_error(error, "--nbd-server '%s': ", listener->conf->id);
+        g_prefix_error(error, "server '%s': ", listener->conf->id);
         return false;
     }
     for (unsigned i = 0; i < listener->sockets->len; i++) {
         if (!server_acceptor_add(listener, loop,
                                  g_ptr_array_index(listener->sockets, i),
                                  error)) {
-            g_prefix_error(error, "--nbd-server '%s': ", listener->conf->id);
+            g_prefix_error(error, "server '%s': ", listener->conf->id);
             return false;
         }
     }

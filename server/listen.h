@@ -47,7 +47,7 @@ typedef void ServerAcceptFn(ServerListener *listener,
  * @conf:   borrowed until free
  *
  * Owns:    the caller, NULL on error.
- * Errors:  those of server_sockets_open(), after "--nbd-server 'id': ".
+ * Errors:  those of server_sockets_open(), after "server 'id': ".
  */
 ServerListener *server_listener_open(const ConfServer *conf, GError **error);
 

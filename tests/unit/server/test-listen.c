@@ -435,7 +435,7 @@ test_open_error(void)
     conf->addr.path = g_strdup("/proc/no/socket");
     g_assert_null(server_listener_open(conf, &error));
     test_check_error(error, ASH_ERROR_NOT_FOUND,
-                     "--nbd-server 'lan': unix socket '/proc/no/socket': "
+                     "server 'lan': unix socket '/proc/no/socket': "
                      "can't bind: No such file or directory");
 }
 
