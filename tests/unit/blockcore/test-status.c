@@ -371,9 +371,12 @@ chain_co_open(Chain *c)
     }
     c->fg = fake_graph_new(c->disks, n_disks);
     for (unsigned i = 0; i < n_disks; i++) {
-        g_string_printf(options, i == 0 ? "" : "%s=%s",
-                        is_filter[i] ? "file" : "backing",
-                        i == 0 ? "" : c->disks[i - 1]->driver.name);
+        g_string_truncate(options, 0);
+        if (i > 0) {
+            g_string_printf(options, "%s=%s",
+                            is_filter[i] ? "file" : "backing",
+                            c->disks[i - 1]->driver.name);
+        }
         node = fake_graph_co_open(c->fg, c->disks[i], options->str);
     }
     c->blk = fake_blk_co_new(node);

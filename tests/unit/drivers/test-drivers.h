@@ -10,6 +10,7 @@
 #include "blockcore/blk.h"
 #include "blockcore/graph.h"
 #include "tests/lib/fake-driver.h"
+#include "tests/lib/fake-setup.h"
 
 void test_fault_add(void);
 void test_null_add(void);
