@@ -53,8 +53,7 @@ struct BlkDriver {
     /* Which permissions on @edge follow from what the node's parents hold.
      * NULL: the default for the edge's role. */
     void (*child_perm)(BlkNode *node, const BlkEdge *edge, BlkPerm perm,
-                       BlkPerm shared, BlkPerm *ret_perm,
-                       BlkPerm *ret_shared);
+                       BlkPerm shared, BlkPerm *ret_perm, BlkPerm *ret_shared);
     /* The parents' combined permissions are about to change: take locks.
      * Then exactly one of set and abort follows, abort also after a failed
      * check.  NULL: nothing to do. */
@@ -72,8 +71,7 @@ struct BlkDriver {
      * most max_transfer; iov->bytes == range.bytes.  Writes and zero writes
      * may pass the end when a parent has BLK_PERM_RESIZE. ---- */
 
-    int coroutine_fn (*co_read)(BlkNode *node, BlkRange range,
-                                const IoVec *iov,
+    int coroutine_fn (*co_read)(BlkNode *node, BlkRange range, const IoVec *iov,
                                 BlkReqFlags flags); /* required */
     /* @flags within write_flags.  NULL: read-only */
     int coroutine_fn (*co_write)(BlkNode *node, BlkRange range,
@@ -144,7 +142,7 @@ typedef struct BlkNodeOptions {
     bool read_only;
     bool auto_read_only;
     bool force_share;
-    bool discard_unmap;  /* discard=unmap; default here: unmap */
+    bool discard_unmap; /* discard=unmap; default here: unmap */
     bool cache_direct;
     bool cache_no_flush;
     BlkDetectZeroes detect_zeroes;

@@ -68,8 +68,8 @@ edge_set(BlkEdge *edge, BlkPerm perm, BlkPerm shared)
 }
 
 bool coroutine_fn
-blk_edge_co_attach_root(Blk *blk, BlkNode *node, BlkPerm perm,
-                        BlkPerm shared, BlkEdge **ret, GError **error)
+blk_edge_co_attach_root(Blk *blk, BlkNode *node, BlkPerm perm, BlkPerm shared,
+                        BlkEdge **ret, GError **error)
 {
     BlkGraphLock *lock = &node->graph->lock;
     BlkEdge *edge;

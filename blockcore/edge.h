@@ -26,9 +26,9 @@
  * Errors:  CONFLICT, naming both users and the permission, or the image lock;
  *          CONFIG (to write to a read-only node).  Nothing has changed then.
  */
-bool coroutine_fn blk_edge_co_attach_root(Blk *blk, BlkNode *node,
-                                          BlkPerm perm, BlkPerm shared,
-                                          BlkEdge **ret, GError **error);
+bool coroutine_fn blk_edge_co_attach_root(Blk *blk, BlkNode *node, BlkPerm perm,
+                                          BlkPerm shared, BlkEdge **ret,
+                                          GError **error);
 
 /* Let go; no request of the Blk is in flight.  What it wrote is flushed, and
  * the node is closed if nobody else refers to it.  Returns the flush error of

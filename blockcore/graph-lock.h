@@ -19,7 +19,7 @@
 #include "base/list.h"
 
 typedef struct BlkGraphLock {
-    GMutex mutex;    /* of the fields below; never held across a yield */
+    GMutex mutex; /* of the fields below; never held across a yield */
     bool held;
     AshList waiters; /* of GraphWaiter, first come first served */
 } BlkGraphLock;

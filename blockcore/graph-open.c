@@ -26,8 +26,7 @@
 
 static const char *const discard_names[] = { "ignore", "off", "unmap", "on",
                                              NULL };
-static const char *const detect_zeroes_names[] = { "off", "on", "unmap",
-                                                   NULL };
+static const char *const detect_zeroes_names[] = { "off", "on", "unmap", NULL };
 
 const BlkOptionSpec blk_node_option_specs[] = {
     {
@@ -108,8 +107,7 @@ open_spec(const char *name)
 
 /* Absent: stays as it is, inherited or the default. */
 static bool
-open_take_bool(BlkOptions *opts, const char *name, bool *value,
-               GError **error)
+open_take_bool(BlkOptions *opts, const char *name, bool *value, GError **error)
 {
     return !blk_options_has(opts, name) ||
            blk_options_take_bool(opts, open_spec(name), value, error);
@@ -135,8 +133,8 @@ open_defaults(const BlkNode *parent, BlkRole role)
 }
 
 static bool
-open_set_config_error(const BlkOptions *opts, const char *key,
-                      const char *text, GError **error)
+open_set_config_error(const BlkOptions *opts, const char *key, const char *text,
+                      GError **error)
 {
     g_autofree char *full = blk_options_full_key(opts, key);
 
@@ -153,12 +151,10 @@ open_take_common(BlkOptions *opts, BlkNodeOptions *ret, GError **error)
     int detect;
 
     if (!open_take_bool(opts, "read-only", &ret->read_only, error) ||
-        !open_take_bool(opts, "auto-read-only", &ret->auto_read_only,
-                        error) ||
+        !open_take_bool(opts, "auto-read-only", &ret->auto_read_only, error) ||
         !open_take_bool(opts, "force-share", &ret->force_share, error) ||
         !open_take_bool(opts, "cache.direct", &ret->cache_direct, error) ||
-        !open_take_bool(opts, "cache.no-flush", &ret->cache_no_flush,
-                        error) ||
+        !open_take_bool(opts, "cache.no-flush", &ret->cache_no_flush, error) ||
         !blk_options_take_enum(opts, open_spec("discard"), &discard, error) ||
         !blk_options_take_enum(opts, open_spec("detect-zeroes"), &detect,
                                error)) {
@@ -166,8 +162,7 @@ open_take_common(BlkOptions *opts, BlkNodeOptions *ret, GError **error)
     }
     ret->discard_unmap = discard >= 2;
     ret->detect_zeroes = (BlkDetectZeroes)detect;
-    if (ret->detect_zeroes == BLK_DETECT_ZEROES_UNMAP &&
-        !ret->discard_unmap) {
+    if (ret->detect_zeroes == BLK_DETECT_ZEROES_UNMAP && !ret->discard_unmap) {
         return open_set_config_error(opts, "detect-zeroes",
                                      "'unmap' needs discard=unmap", error);
     }
@@ -194,9 +189,8 @@ open_find_driver(const BlkGraph *graph, const char *name, GError **error)
     }
     g_ptr_array_add(names, NULL);
     near = ash_parse_nearest(name, (const char *const *)names->pdata);
-    g_set_error(error, ASH_ERROR, ASH_ERROR_CONFIG,
-                "unknown driver '%s'%s%s%s", name,
-                near ? ", did you mean '" : "", near ? near : "",
+    g_set_error(error, ASH_ERROR, ASH_ERROR_CONFIG, "unknown driver '%s'%s%s%s",
+                name, near ? ", did you mean '" : "", near ? near : "",
                 near ? "'?" : "");
     return NULL;
 }
@@ -294,8 +288,8 @@ open_co_named(BlkGraph *graph, BlkOptions *opts, const BlkNode *parent,
     }
     node->depth = parent ? parent->depth + 1 : 1;
     node->options = options;
-    node->read_only = options.read_only ||
-                      (!driver->co_write && driver->kind != BLK_FILTER);
+    node->read_only =
+        options.read_only || (!driver->co_write && driver->kind != BLK_FILTER);
     if (!open_co_driver(node, opts, error)) {
         (void)blk_graph_co_reap(node);
         return false;
@@ -306,21 +300,18 @@ open_co_named(BlkGraph *graph, BlkOptions *opts, const BlkNode *parent,
 }
 
 bool coroutine_fn
-blk_graph_co_open(BlkGraph *graph, BlkOptions *take_opts,
-                  const BlkNode *parent, BlkRole role, BlkNode **ret,
-                  GError **error)
+blk_graph_co_open(BlkGraph *graph, BlkOptions *take_opts, const BlkNode *parent,
+                  BlkRole role, BlkNode **ret, GError **error)
 {
     g_autoptr(BlkOptions) opts = take_opts;
     g_autofree char *name = NULL;
 
     if (parent && parent->depth >= BLK_DEPTH_MAX) {
         g_set_error(error, ASH_ERROR, ASH_ERROR_LIMIT,
-                    "more than %d nodes on top of each other",
-                    BLK_DEPTH_MAX);
+                    "more than %d nodes on top of each other", BLK_DEPTH_MAX);
         return false;
     }
-    if (!blk_options_take_string(opts, open_spec("node-name"), &name,
-                                 error)) {
+    if (!blk_options_take_string(opts, open_spec("node-name"), &name, error)) {
         return false;
     }
     if (!open_co_named(graph, opts, parent, role, name, ret, error)) {
@@ -354,9 +345,8 @@ open_co_call(void *arg)
 {
     OpenCall *call = arg;
 
-    call->ok = blk_graph_co_open(call->parent->graph, call->opts,
-                                 call->parent, call->role, call->ret,
-                                 call->error);
+    call->ok = blk_graph_co_open(call->parent->graph, call->opts, call->parent,
+                                 call->role, call->ret, call->error);
     call->done = true;
     if (call->waiter) {
         coro_wake(call->waiter);
@@ -437,8 +427,7 @@ open_co_find_child(BlkNode *node, BlkOptions *opts, const char *name,
     *ret = NULL;
     if (!blk_options_has(opts, name)) {
         return blk_options_is_empty(below) ||
-               open_co_inline(node, g_steal_pointer(&below), role, ret,
-                              error);
+               open_co_inline(node, g_steal_pointer(&below), role, ret, error);
     }
     if (!open_check_reference_alone(opts, name, below, error)) {
         return false;
@@ -471,8 +460,8 @@ blk_node_co_open_child(BlkNode *node, BlkOptions *opts, const char *name,
                     full, full);
         return false;
     }
-    if (child && !blk_edge_co_attach_child(node, child, name, role, &edge,
-                                           error)) {
+    if (child &&
+        !blk_edge_co_attach_child(node, child, name, role, &edge, error)) {
         if (child->n_refs == 0) {
             (void)blk_graph_co_reap(child);
         }
@@ -492,8 +481,7 @@ open_scan(BlkGraph *graph, const BlkOptions *opts, const char *prefix,
 {
     g_autofree char *driver_key = g_strconcat(prefix, "driver", NULL);
     const char *name = blk_options_peek(opts, driver_key);
-    const BlkDriver *driver =
-        name ? open_find_driver(graph, name, NULL) : NULL;
+    const BlkDriver *driver = name ? open_find_driver(graph, name, NULL) : NULL;
 
     if (!driver || depth > BLK_DEPTH_MAX) {
         return true; /* opening says what is wrong */

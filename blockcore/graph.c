@@ -31,8 +31,7 @@ blk_graph_new(const BlkDriver *const *drivers, const char *state_dir)
     blk_graph_lock_init(&graph->lock);
     g_mutex_init(&graph->mutex);
     ash_list_init(&graph->nodes);
-    graph->names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
-                                         NULL);
+    graph->names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     return graph;
 }
 
@@ -128,10 +127,9 @@ blk_graph_find(BlkGraph *graph, const char *name, GError **error)
     open = node && node->open;
     g_mutex_unlock(&graph->mutex);
     if (!open) {
-        g_set_error(error, ASH_ERROR, ASH_ERROR_NOT_FOUND,
-                    node ? "node '%s' is not open yet"
-                         : "there is no node '%s'",
-                    name);
+        g_set_error(
+            error, ASH_ERROR, ASH_ERROR_NOT_FOUND,
+            node ? "node '%s' is not open yet" : "there is no node '%s'", name);
         return NULL;
     }
     return node;
@@ -258,8 +256,8 @@ graph_co_add_locked(BlkGraph *graph, BlkOptions *take_opts, BlkNode **ret,
         return false;
     }
     co_hop(home);
-    ok = blk_graph_co_open(graph, g_steal_pointer(&opts), NULL, 0, &node,
-                           error);
+    ok =
+        blk_graph_co_open(graph, g_steal_pointer(&opts), NULL, 0, &node, error);
     if (ok) {
         node->monitor_owned = true;
         node->n_refs++;

@@ -25,8 +25,7 @@
 #include "coro/loop.h"
 
 /* @drivers: NULL-terminated, borrowed.  @state_dir: NULL for none, copied. */
-BlkGraph *blk_graph_new(const BlkDriver *const *drivers,
-                        const char *state_dir);
+BlkGraph *blk_graph_new(const BlkDriver *const *drivers, const char *state_dir);
 /* Everything was closed. */
 void blk_graph_free(BlkGraph *graph);
 
@@ -75,8 +74,8 @@ bool coroutine_fn blk_node_co_set_home(BlkNode *node, Loop *loop,
 int coroutine_fn blk_graph_co_close_all(BlkGraph *graph);
 
 /* For each open node, in the order of opening.  @fn must not call the graph. */
-void blk_graph_foreach(BlkGraph *graph,
-                       void (*fn)(BlkNode *node, void *arg), void *arg);
+void blk_graph_foreach(BlkGraph *graph, void (*fn)(BlkNode *node, void *arg),
+                       void *arg);
 /* What blk_node_take_note() left, NULL: nothing. */
 const char *blk_node_note(const BlkNode *node);
 const BlkDriver *blk_node_driver(const BlkNode *node);

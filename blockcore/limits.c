@@ -94,15 +94,13 @@ limits_check(const BlkLimits *l, GError **error)
            limits_check_multiple("trim alignment", l->trim_align, request,
                                  l->request_align, error) &&
            limits_check_multiple("maximal trim", l->max_trim,
-                                 "the trim alignment", l->trim_align,
-                                 error) &&
+                                 "the trim alignment", l->trim_align, error) &&
            limits_check_multiple("maximal trim", l->max_trim, request,
                                  l->request_align, error) &&
            limits_check_multiple("zero alignment", l->zero_align, request,
                                  l->request_align, error) &&
            limits_check_multiple("maximal zero", l->max_zero,
-                                 "the zero alignment", l->zero_align,
-                                 error) &&
+                                 "the zero alignment", l->zero_align, error) &&
            limits_check_multiple("maximal zero", l->max_zero, request,
                                  l->request_align, error);
 }

@@ -31,31 +31,31 @@ struct BlkNode {
     BlkGraph *graph;
     Loop *loop;
     char name[BLK_NODE_NAME_MAX + 1];
-    bool named;          /* by the user; otherwise "#block123" */
-    bool monitor_owned;  /* the graph holds a reference */
+    bool named;         /* by the user; otherwise "#block123" */
+    bool monitor_owned; /* the graph holds a reference */
     bool open;
-    unsigned n_refs;     /* edges to it, plus monitor_owned */
-    unsigned depth;      /* layers above it in the options it came from */
-    unsigned height;     /* layers, itself and below; 1: a leaf */
+    unsigned n_refs; /* edges to it, plus monitor_owned */
+    unsigned depth;  /* layers above it in the options it came from */
+    unsigned height; /* layers, itself and below; 1: a leaf */
     BlkNodeOptions options;
-    bool read_only;      /* in effect: option, or found by the driver */
-    uint64_t size;       /* bytes, exact */
+    bool read_only; /* in effect: option, or found by the driver */
+    uint64_t size;  /* bytes, exact */
     BlkLimits limits;
     char *note;
-    AshList graph_link;  /* in graph->nodes, order of opening */
-    AshList children;    /* BlkEdge.parent_link */
-    AshList parents;     /* BlkEdge.child_link */
-    BlkEdge *primary;    /* the child most calls forward to, NULL: leaf */
-    BlkPerm perm;        /* granted to all parents together */
+    AshList graph_link; /* in graph->nodes, order of opening */
+    AshList children;   /* BlkEdge.parent_link */
+    AshList parents;    /* BlkEdge.child_link */
+    BlkEdge *primary;   /* the child most calls forward to, NULL: leaf */
+    BlkPerm perm;       /* granted to all parents together */
     BlkPerm shared;
 
     /* requests */
     unsigned in_flight;
-    unsigned quiesce;    /* N6 */
-    CoQueue drained;     /* who waits for in_flight or quiesce to be 0 */
-    AshList tracked;     /* of BlkTracked */
+    unsigned quiesce; /* N6 */
+    CoQueue drained;  /* who waits for in_flight or quiesce to be 0 */
+    AshList tracked;  /* of BlkTracked */
     unsigned n_serialising;
-    int failed;          /* 0 or -errno, sticky */
+    int failed; /* 0 or -errno, sticky */
 
     /* flush generations */
     uint64_t write_gen;   /* moves when a modification completes */
@@ -68,14 +68,14 @@ struct BlkNode {
 };
 
 struct BlkEdge {
-    char *name;       /* "file", "backing", or "root" of a Blk */
+    char *name; /* "file", "backing", or "root" of a Blk */
     BlkRole role;
-    BlkNode *parent;  /* NULL: the parent is @blk */
+    BlkNode *parent; /* NULL: the parent is @blk */
     Blk *blk;
     BlkNode *child;
     BlkPerm perm;
     BlkPerm shared;
-    bool frozen;      /* may be neither replaced nor detached */
+    bool frozen;          /* may be neither replaced nor detached */
     bool quiesces_parent; /* the child is quiesced, so the parent is too */
     bool drains_child;    /* the Blk above is drained, so the child is too */
     AshList parent_link;

@@ -46,8 +46,8 @@ options_new_prefixed(char *take_prefix)
 {
     BlkOptions *opts = g_new0(BlkOptions, 1);
 
-    opts->map = g_tree_new_full(options_compare, NULL, g_free,
-                                options_value_free);
+    opts->map =
+        g_tree_new_full(options_compare, NULL, g_free, options_value_free);
     opts->prefix = take_prefix;
     return opts;
 }
@@ -220,8 +220,7 @@ options_take_text(BlkOptions *opts, const BlkOptionSpec *spec, char **ret,
     if (!value) {
         if (spec->required) {
             g_set_error(error, ASH_ERROR, ASH_ERROR_CONFIG,
-                        "option '%s%s' is required", opts->prefix,
-                        spec->name);
+                        "option '%s%s' is required", opts->prefix, spec->name);
             return false;
         }
         *ret = g_strdup(spec->fallback);
@@ -230,8 +229,8 @@ options_take_text(BlkOptions *opts, const BlkOptionSpec *spec, char **ret,
     }
     if (!options_kind_fits(spec->type, value->kind)) {
         g_set_error(error, ASH_ERROR, ASH_ERROR_CONFIG,
-                    "option '%s%s': '%s' is not %s", opts->prefix,
-                    spec->name, value->text, options_type_noun(spec->type));
+                    "option '%s%s': '%s' is not %s", opts->prefix, spec->name,
+                    value->text, options_type_noun(spec->type));
         return false;
     }
     *ret = g_strdup(value->text);
@@ -242,16 +241,15 @@ options_take_text(BlkOptions *opts, const BlkOptionSpec *spec, char **ret,
 
 /* Put the key before what a parser said. */
 static bool
-options_blame(const BlkOptions *opts, const BlkOptionSpec *spec,
-              GError **error)
+options_blame(const BlkOptions *opts, const BlkOptionSpec *spec, GError **error)
 {
     g_prefix_error(error, "option '%s%s': ", opts->prefix, spec->name);
     return false;
 }
 
 bool
-blk_options_take_string(BlkOptions *opts, const BlkOptionSpec *spec,
-                        char **ret, GError **error)
+blk_options_take_string(BlkOptions *opts, const BlkOptionSpec *spec, char **ret,
+                        GError **error)
 {
     BlkValueKind kind;
 
@@ -388,8 +386,7 @@ options_set_unknown(const BlkOptions *opts, const char *driver,
     g_set_error(error, ASH_ERROR, ASH_ERROR_CONFIG,
                 "driver '%s' has no option '%s%s'%s%s%s%s", driver,
                 opts->prefix, key, near ? ", did you mean '" : "",
-                near ? opts->prefix : "", near ? near : "",
-                near ? "'?" : "");
+                near ? opts->prefix : "", near ? near : "", near ? "'?" : "");
 }
 
 bool

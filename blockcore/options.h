@@ -22,20 +22,20 @@
 typedef enum {
     BLK_OPT_STRING,
     BLK_OPT_BOOL,
-    BLK_OPT_SIZE,   /* bytes, with suffix */
+    BLK_OPT_SIZE, /* bytes, with suffix */
     BLK_OPT_UINT,
     BLK_OPT_ENUM,
-    BLK_OPT_NODE,   /* a child: a node's name, or options with this prefix */
+    BLK_OPT_NODE, /* a child: a node's name, or options with this prefix */
 } BlkOptionType;
 
 typedef struct BlkOptionSpec {
-    const char *name;          /* "cache.direct" */
+    const char *name; /* "cache.direct" */
     BlkOptionType type;
     const char *const *values; /* ENUM: NULL-terminated */
     const char *fallback;      /* default as text, NULL: none */
     bool required;
-    bool changeable;           /* by reopen */
-    const char *help;          /* one line, no final period */
+    bool changeable;  /* by reopen */
+    const char *help; /* one line, no final period */
 } BlkOptionSpec;
 
 /* How a value was written; JSON numbers and booleans are not strings. */

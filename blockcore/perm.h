@@ -22,8 +22,8 @@
 #include "blockcore/types.h"
 
 /* The permissions that pass through a filter. */
-#define BLK_PERM_PASSTHROUGH                                       \
-    ((BlkPerm)BLK_PERM_CONSISTENT_READ | BLK_PERM_WRITE |          \
+#define BLK_PERM_PASSTHROUGH                              \
+    ((BlkPerm)BLK_PERM_CONSISTENT_READ | BLK_PERM_WRITE | \
      BLK_PERM_WRITE_UNCHANGED | BLK_PERM_RESIZE)
 /* Those that modify a node. */
 #define BLK_PERM_MODIFY \
@@ -45,8 +45,7 @@
  * GRAPH_MOD is never needed and always shared.
  */
 void blk_perm_for_child(const BlkNode *node, BlkRole role, BlkPerm perm,
-                        BlkPerm shared, BlkPerm *ret_perm,
-                        BlkPerm *ret_shared);
+                        BlkPerm shared, BlkPerm *ret_perm, BlkPerm *ret_shared);
 
 /* Ask for the edge's permissions, as the driver of its parent node sees it,
  * and store them in the edge. */

@@ -77,7 +77,8 @@ blk_range_intersect(BlkRange a, BlkRange b)
     uint64_t start = ash_max(a.offset, b.offset);
     uint64_t end = ash_min(blk_range_end(a), blk_range_end(b));
 
-    return (BlkRange){ .offset = start, .bytes = end > start ? end - start : 0 };
+    return (BlkRange){ .offset = start,
+                       .bytes = end > start ? end - start : 0 };
 }
 
 /* The smallest range that holds both. */
@@ -113,7 +114,8 @@ blk_range_align_in(BlkRange r, uint64_t align)
     uint64_t start = ash_round_up(r.offset, align);
     uint64_t end = ash_round_down(blk_range_end(r), align);
 
-    return (BlkRange){ .offset = start, .bytes = end > start ? end - start : 0 };
+    return (BlkRange){ .offset = start,
+                       .bytes = end > start ? end - start : 0 };
 }
 
 /* The first @bytes of @r / what is left after them; bytes <= r.bytes. */

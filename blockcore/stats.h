@@ -15,9 +15,9 @@
 #include "blockcore/types.h"
 
 typedef struct BlkStatsOp {
-    uint64_t n;       /* succeeded */
+    uint64_t n; /* succeeded */
     uint64_t n_failed;
-    uint64_t bytes;   /* of those that succeeded */
+    uint64_t bytes; /* of those that succeeded */
 } BlkStatsOp;
 
 typedef struct BlkStats {

@@ -16,12 +16,8 @@ extern const BlkDriver blk_driver_null_co;
 extern const BlkDriver blk_driver_raw;
 
 const BlkDriver *const drivers[] = {
-    &blk_driver_fault,
-    &blk_driver_file,
-    &blk_driver_host_device,
-    &blk_driver_null_co,
-    &blk_driver_raw,
-    NULL,
+    &blk_driver_fault,   &blk_driver_file, &blk_driver_host_device,
+    &blk_driver_null_co, &blk_driver_raw,  NULL,
 };
 
 const BlkDriver *

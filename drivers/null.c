@@ -10,6 +10,9 @@
 
 #include "blockcore/driver.h"
 
+/* One call does as much as a client can ask for, more or less. */
+#define NULL_SPACE_MAX (UINT64_C(1) << 62)
+
 typedef struct Null {
     uint64_t size;
     uint64_t latency_ns; /* each request takes at least this long */
@@ -76,6 +79,8 @@ null_get_limits(BlkNode *node, BlkLimits *ret)
     (void)node;
     ret->fast_zero = true;
     ret->zero_init = true;
+    ret->max_trim = NULL_SPACE_MAX;
+    ret->max_zero = NULL_SPACE_MAX;
 }
 
 static void coroutine_fn

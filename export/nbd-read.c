@@ -66,13 +66,13 @@ nbd_read_encode_hole(NbdMode mode, const NbdCall *call, uint8_t *out,
     Be32 be_bytes = be32_put((uint32_t)range.bytes);
     size_t n;
 
-    n = nbd_encode_chunk(mode, out,
-                         &(NbdChunk){ .flags = flags,
-                                      .type = NBD_REPLY_TYPE_OFFSET_HOLE,
-                                      .cookie = call->cookie,
-                                      .offset = call->offset,
-                                      .len = sizeof(be_offset) +
-                                             sizeof(be_bytes) });
+    n = nbd_encode_chunk(
+        mode, out,
+        &(NbdChunk){ .flags = flags,
+                     .type = NBD_REPLY_TYPE_OFFSET_HOLE,
+                     .cookie = call->cookie,
+                     .offset = call->offset,
+                     .len = sizeof(be_offset) + sizeof(be_bytes) });
     memcpy(out + n, &be_offset, sizeof(be_offset));
     n += sizeof(be_offset);
     memcpy(out + n, &be_bytes, sizeof(be_bytes));
@@ -143,8 +143,8 @@ nbd_read_co_try_splice(NbdRequest *r)
         nbd_buf_unref(buf);
         return false;
     }
-    n = nbd_read_encode(conn->mode, &r->call, head, r->range.offset, r->range.bytes,
-                        NBD_REPLY_FLAG_DONE);
+    n = nbd_read_encode(conn->mode, &r->call, head, r->range.offset,
+                        r->range.bytes, NBD_REPLY_FLAG_DONE);
     buf->used = (size_t)(head - buf->data) + n;
     nbd_reply_add(conn, buf, head, n);
     if (conn->dead) {
@@ -191,8 +191,8 @@ nbd_read_try_at_once(NbdConn *conn, const NbdCall *call)
         nbd_reply_add(conn, nbd_buf_ref(conn->out_buf), head, n);
         return true;
     }
-    ash_maybe(nbd_read_encode(conn->mode, call, head, range.offset,
-                              range.bytes, NBD_REPLY_FLAG_DONE));
+    ash_maybe(nbd_read_encode(conn->mode, call, head, range.offset, range.bytes,
+                              NBD_REPLY_FLAG_DONE));
     nbd_reply_add(conn, nbd_buf_ref(conn->out_buf), head, room);
     return true;
 }
@@ -230,8 +230,8 @@ nbd_read_finish(NbdRequest *r)
 {
     NbdConn *conn = r->conn;
     NbdBuf *buf = r->buf;
-    size_t n = nbd_read_encode(conn->mode, &r->call, r->head, r->range.offset, r->range.bytes,
-                               NBD_REPLY_FLAG_DONE);
+    size_t n = nbd_read_encode(conn->mode, &r->call, r->head, r->range.offset,
+                               r->range.bytes, NBD_REPLY_FLAG_DONE);
 
     r->buf = NULL;
     if (r->more) {
@@ -266,16 +266,15 @@ nbd_read_co_hole(NbdRequest *r, BlkRange range, uint16_t flags)
 {
     NbdConn *conn = r->conn;
     NbdBuf *buf;
-    uint8_t *head =
-        nbd_reply_co_reserve(conn, NBD_REPLY_HOLE_MAX, 0, 1, &buf);
+    uint8_t *head = nbd_reply_co_reserve(conn, NBD_REPLY_HOLE_MAX, 0, 1, &buf);
 
     if (!head) {
         nbd_conn_kill(conn);
         return;
     }
-    nbd_reply_add(conn, buf, head,
-                  nbd_read_encode_hole(conn->mode, &r->call, head, range,
-                                       flags));
+    nbd_reply_add(
+        conn, buf, head,
+        nbd_read_encode_hole(conn->mode, &r->call, head, range, flags));
 }
 
 /* Queue the data of @range, which are in place at r->v; the error otherwise,
@@ -295,7 +294,8 @@ nbd_read_co_chunk(NbdRequest *r, BlkRange range, uint16_t flags)
         return;
     }
     nbd_reply_add(conn, buf, head,
-                  nbd_read_encode(conn->mode, &r->call, head, range.offset, range.bytes, flags));
+                  nbd_read_encode(conn->mode, &r->call, head, range.offset,
+                                  range.bytes, flags));
     nbd_reply_add(conn, nbd_buf_ref(r->more ? r->more : r->buf), data,
                   range.bytes);
 }

@@ -27,8 +27,7 @@ fake_write(unsigned kind, const char *word, const BlkNode *node)
 {
     if (fake.log & kind) {
         g_string_append_printf(fake.text, "%s%s:%s",
-                               fake.text->len > 0 ? " " : "", word,
-                               node->name);
+                               fake.text->len > 0 ? " " : "", word, node->name);
     }
 }
 
@@ -201,8 +200,7 @@ fake_co_close(BlkNode *node)
 }
 
 static bool coroutine_fn
-fake_co_check_perm(BlkNode *node, BlkPerm perm, BlkPerm shared,
-                   GError **error)
+fake_co_check_perm(BlkNode *node, BlkPerm perm, BlkPerm shared, GError **error)
 {
     fake_write_perm("check", node, perm, shared);
     fake.n_checks++;
@@ -262,8 +260,7 @@ fake_attach_loop(BlkNode *node, Loop *loop, GError **error)
 }
 
 static int coroutine_fn
-fake_co_read(BlkNode *node, BlkRange range, const IoVec *iov,
-             BlkReqFlags flags)
+fake_co_read(BlkNode *node, BlkRange range, const IoVec *iov, BlkReqFlags flags)
 {
     (void)node;
     (void)flags;
@@ -282,17 +279,16 @@ fake_co_write(BlkNode *node, BlkRange range, const IoVec *iov,
     return 0;
 }
 
-#define FAKE_SLOTS                                                    \
-    .co_close = fake_co_close, .co_check_perm = fake_co_check_perm,   \
-    .co_set_perm = fake_co_set_perm,                                  \
-    .co_abort_perm = fake_co_abort_perm,                              \
-    .detach_loop = fake_detach_loop, .attach_loop = fake_attach_loop, \
+#define FAKE_SLOTS                                                        \
+    .co_close = fake_co_close, .co_check_perm = fake_co_check_perm,       \
+    .co_set_perm = fake_co_set_perm, .co_abort_perm = fake_co_abort_perm, \
+    .detach_loop = fake_detach_loop, .attach_loop = fake_attach_loop,     \
     .co_read = fake_co_read, .co_flush_disk = fake_co_flush_disk
 
-#define FAKE_LEAF                                                      \
-    .kind = BLK_PROTOCOL, .state_bytes = sizeof(FakeLeaf),             \
-    .options = leaf_options, .co_open = fake_leaf_co_open,             \
-    .co_size = fake_leaf_co_size, .get_limits = fake_leaf_get_limits,  \
+#define FAKE_LEAF                                                     \
+    .kind = BLK_PROTOCOL, .state_bytes = sizeof(FakeLeaf),            \
+    .options = leaf_options, .co_open = fake_leaf_co_open,            \
+    .co_size = fake_leaf_co_size, .get_limits = fake_leaf_get_limits, \
     FAKE_SLOTS
 
 static const BlkDriver fake_leaf = {
@@ -382,8 +378,7 @@ fake_co_add_fails(BlkGraph *graph, const char *text, int code,
     unsigned n_open = fake.n_open;
     BlkNode *node = NULL;
 
-    g_assert_false(
-        blk_graph_co_add(graph, fake_options(text), &node, &error));
+    g_assert_false(blk_graph_co_add(graph, fake_options(text), &node, &error));
     g_assert_error(error, ASH_ERROR, code);
     g_assert_cmpstr(error->message, ==, message);
     g_assert_null(node);

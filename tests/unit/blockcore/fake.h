@@ -30,8 +30,8 @@ typedef enum {
 typedef struct Fake {
     unsigned log;
     GString *text;
-    unsigned n_open;      /* drivers that are open now */
-    unsigned n_checked;   /* checks with neither set nor abort yet */
+    unsigned n_open;    /* drivers that are open now */
+    unsigned n_checked; /* checks with neither set nor abort yet */
     unsigned n_checks;
     unsigned fail_check;  /* this many checks from now one fails; 0: none */
     unsigned fail_open;   /* the same for opens */
@@ -56,8 +56,8 @@ void fake_reset(unsigned log);
 BlkOptions *fake_options(const char *text);
 /* Add, or expect an error with exactly this code and text. */
 BlkNode *coroutine_fn fake_co_add(BlkGraph *graph, const char *text);
-void coroutine_fn fake_co_add_fails(BlkGraph *graph, const char *text,
-                                    int code, const char *message);
+void coroutine_fn fake_co_add_fails(BlkGraph *graph, const char *text, int code,
+                                    const char *message);
 unsigned fake_n_nodes(BlkGraph *graph);
 
 /* A Blk that is only there to hold an edge. */

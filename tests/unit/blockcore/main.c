@@ -29,8 +29,7 @@ test_in_coroutine(gconstpointer fn)
 void
 test_add_co(const char *path, CoroFn *fn)
 {
-    g_test_add_data_func(path, (gconstpointer)(uintptr_t)fn,
-                         test_in_coroutine);
+    g_test_add_data_func(path, (gconstpointer)(uintptr_t)fn, test_in_coroutine);
 }
 
 int

@@ -61,8 +61,7 @@ co_del_fails(const char *name, int code, const char *message)
 static void coroutine_fn
 co_try_name(const char *name, const char *why)
 {
-    g_autofree char *text =
-        g_strdup_printf("driver=leaf,node-name=%s", name);
+    g_autofree char *text = g_strdup_printf("driver=leaf,node-name=%s", name);
     g_autofree char *message = NULL;
 
     if (!why) {
@@ -324,9 +323,8 @@ co_test_inherit(void *arg)
     check_options("af", false, true, false, true, true, true, off);
     check_options("ab", true, false, false, true, true, true, off);
     check_options("abf", true, false, false, true, true, true, off);
-    fake_co_add(graph,
-                "driver=filter,node-name=b,read-only=on,force-share=on,"
-                "file.driver=leaf,file.node-name=bf");
+    fake_co_add(graph, "driver=filter,node-name=b,read-only=on,force-share=on,"
+                       "file.driver=leaf,file.node-name=bf");
     check_options("bf", true, false, true, true, false, false, off);
     fake_co_add(graph,
                 "driver=format,node-name=c,cache.direct=on,detect-zeroes="
@@ -339,8 +337,7 @@ co_test_inherit(void *arg)
     check_options("cf", false, false, false, false, false, false, off);
     check_options("cb", false, false, false, true, true, false, off);
     fake_co_add(graph, "driver=leaf,node-name=d");
-    fake_co_add(graph,
-                "driver=filter,node-name=e,cache.direct=on,file=d");
+    fake_co_add(graph, "driver=filter,node-name=e,cache.direct=on,file=d");
     check_options("d", false, false, false, true, false, false, off);
     co_end();
 }
@@ -353,19 +350,17 @@ co_test_facts(void *arg)
 
     (void)arg;
     begin(0);
-    node = fake_co_add(graph,
-                       "driver=filter,node-name=a,file.driver=leaf,"
-                       "file.size=1000001,file.align=512,"
-                       "file.max-transfer=65536");
+    node = fake_co_add(graph, "driver=filter,node-name=a,file.driver=leaf,"
+                              "file.size=1000001,file.align=512,"
+                              "file.max-transfer=65536");
     g_assert_cmpuint(blk_node_size(node), ==, 1000001);
     g_assert_cmpuint(blk_node_limits(node)->max_transfer, ==, 65536);
     g_assert_cmpuint(blk_node_limits(node)->request_align, ==, 1);
     node = node->primary->child;
     g_assert_cmpuint(blk_node_limits(node)->request_align, ==, 512);
-    node = fake_co_add(graph,
-                       "driver=format,node-name=b,file.driver=leaf,"
-                       "file.max-transfer=4096,backing.driver=leaf,"
-                       "backing.max-transfer=1024");
+    node = fake_co_add(graph, "driver=format,node-name=b,file.driver=leaf,"
+                              "file.max-transfer=4096,backing.driver=leaf,"
+                              "backing.max-transfer=1024");
     g_assert_cmpuint(blk_node_limits(node)->max_transfer, ==, 1024);
     co_end();
 }
@@ -399,8 +394,7 @@ co_test_references(void *arg)
     co_del("b");
     fake_assert_log("close:b close:bf");
     fake_blk_init(&blk, "export 'e1'");
-    g_assert_true(blk_edge_co_attach_root(&blk, disk,
-                                          BLK_PERM_CONSISTENT_READ,
+    g_assert_true(blk_edge_co_attach_root(&blk, disk, BLK_PERM_CONSISTENT_READ,
                                           BLK_PERM_ALL, &edge, NULL));
     co_del_fails("disk", ASH_ERROR_BUSY,
                  "node 'disk' is in use by export 'e1'");
@@ -424,10 +418,9 @@ co_test_last_user(void *arg)
     n = fake_co_add(graph, "driver=filter,node-name=n,file.driver=leaf,"
                            "file.node-name=f");
     fake_blk_init(&blk, "export 'e1'");
-    g_assert_true(blk_edge_co_attach_root(&blk, n,
-                                          (BlkPerm)BLK_PERM_CONSISTENT_READ |
-                                              BLK_PERM_WRITE,
-                                          BLK_PERM_ALL, &edge, NULL));
+    g_assert_true(blk_edge_co_attach_root(
+        &blk, n, (BlkPerm)BLK_PERM_CONSISTENT_READ | BLK_PERM_WRITE,
+        BLK_PERM_ALL, &edge, NULL));
     g_assert_cmpint(blk_graph_co_close_all(graph), ==, 0);
     fake_assert_log("open:f open:n");
     g_assert_nonnull(blk_graph_find(graph, "n", NULL));
@@ -554,8 +547,7 @@ co_test_fail_often(void *arg)
     g_assert_cmpuint(after.n_live, ==, before.n_live);
     g_assert_cmpuint(count_fds(), ==, n_fds);
     g_assert_cmpuint(g_hash_table_size(graph->names), ==, 3);
-    g_test_message("1000 failing opens of %zu kinds",
-                   ASH_N_ELEMENTS(texts));
+    g_test_message("1000 failing opens of %zu kinds", ASH_N_ELEMENTS(texts));
     co_end();
 }
 
@@ -588,8 +580,7 @@ co_test_depth(void *arg)
 
     (void)arg;
     begin(0);
-    g_assert_true(
-        blk_graph_co_add(graph, nest(BLK_DEPTH_MAX), &node, &error));
+    g_assert_true(blk_graph_co_add(graph, nest(BLK_DEPTH_MAX), &node, &error));
     g_assert_no_error(error);
     g_assert_cmpuint(node->height, ==, BLK_DEPTH_MAX);
     fake_co_add_fails(graph, "driver=filter,node-name=more,file=deep",
@@ -626,8 +617,7 @@ co_adder(void *arg)
     Adder *adder = arg;
     BlkNode *node;
 
-    adder->ok =
-        blk_graph_co_add(graph, fake_options(adder->text), &node, NULL);
+    adder->ok = blk_graph_co_add(graph, fake_options(adder->text), &node, NULL);
     if (--*adder->n_running == 0) {
         coro_wake(adder->waiter);
     }
@@ -639,10 +629,8 @@ static void coroutine_fn
 co_test_turns(void *arg)
 {
     const char *const texts[] = {
-        "driver=leaf,node-name=a",
-        "driver=leaf,node-name=a",
-        "driver=filter,node-name=b,file=a",
-        "driver=format,node-name=c,file=b",
+        "driver=leaf,node-name=a",          "driver=leaf,node-name=a",
+        "driver=filter,node-name=b,file=a", "driver=format,node-name=c,file=b",
         "driver=format,node-name=d,file=b",
     };
     const bool expected[] = { true, false, true, true, false };
@@ -722,10 +710,10 @@ co_test_home(void *arg)
     g_assert_true(co_set_home(other->primary->child, w1, NULL));
     {
         const char *text = fake.text->str;
-        static const char *const words[] = { "detach:top", "detach:other",
-                                             "detach:mid", "detach:disk",
+        static const char *const words[] = { "detach:top",  "detach:other",
+                                             "detach:mid",  "detach:disk",
                                              "attach:disk", "attach:mid",
-                                             "attach:top", "attach:other" };
+                                             "attach:top",  "attach:other" };
         const char *at[8];
 
         for (int i = 0; i < 8; i++) {
@@ -743,8 +731,7 @@ co_test_home(void *arg)
     fake_assert_log("");
     g_assert_true(co_set_home(lone, w2, NULL));
     g_string_truncate(fake.text, 0);
-    fake_co_add_fails(graph,
-                      "driver=format,node-name=x,file=top,backing=lone",
+    fake_co_add_fails(graph, "driver=format,node-name=x,file=top,backing=lone",
                       CONFLICT,
                       "nodes 'top' and 'lone' live on different loops, 'w1' "
                       "and 'w2'");
@@ -779,9 +766,9 @@ co_test_home_failure(void *arg)
         };
         static const char *const names[] = { "disk", "mid", "top" };
         static const char *const drivers[] = { "leaf", "window", "filter" };
-        g_autofree char *log = g_strconcat(
-            "detach:top detach:mid detach:disk ", tried[i - 1],
-            "attach:disk attach:mid attach:top", NULL);
+        g_autofree char *log =
+            g_strconcat("detach:top detach:mid detach:disk ", tried[i - 1],
+                        "attach:disk attach:mid attach:top", NULL);
         g_autofree char *message = g_strdup_printf(
             "node '%s': %s: no room", names[i - 1], drivers[i - 1]);
         g_autoptr(GError) error = NULL;

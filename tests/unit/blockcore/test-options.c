@@ -18,8 +18,7 @@ static const BlkOptionSpec table[] = {
     { .name = "locking", .type = BLK_OPT_BOOL, .fallback = "on" },
     { .name = "offset", .type = BLK_OPT_SIZE, .fallback = "4k" },
     { .name = "seed", .type = BLK_OPT_UINT },
-    { .name = "mode", .type = BLK_OPT_ENUM, .values = modes,
-      .fallback = "on" },
+    { .name = "mode", .type = BLK_OPT_ENUM, .values = modes, .fallback = "on" },
     { .name = "plain", .type = BLK_OPT_ENUM, .values = modes },
     { .name = "file", .type = BLK_OPT_NODE },
     { .name = "rule.N.errno", .type = BLK_OPT_UINT },
@@ -116,11 +115,9 @@ test_defaults(void)
     g_assert_true(
         blk_options_take_bool(opts, spec("cache.direct"), &flag, &error));
     g_assert_false(flag);
-    g_assert_true(
-        blk_options_take_bool(opts, spec("locking"), &flag, &error));
+    g_assert_true(blk_options_take_bool(opts, spec("locking"), &flag, &error));
     g_assert_true(flag);
-    g_assert_true(
-        blk_options_take_uint(opts, spec("offset"), &number, &error));
+    g_assert_true(blk_options_take_uint(opts, spec("offset"), &number, &error));
     g_assert_cmpuint(number, ==, 4096);
     g_assert_true(blk_options_take_uint(opts, spec("seed"), &number, &error));
     g_assert_cmpuint(number, ==, 0);
@@ -128,8 +125,7 @@ test_defaults(void)
     g_assert_cmpint(index, ==, 1);
     g_assert_true(blk_options_take_enum(opts, spec("plain"), &index, &error));
     g_assert_cmpint(index, ==, -1);
-    g_assert_true(
-        blk_options_take_string(opts, spec("file"), &text, &error));
+    g_assert_true(blk_options_take_string(opts, spec("file"), &text, &error));
     g_assert_null(text);
     g_assert_false(
         blk_options_take_string(opts, spec("filename"), &text, &error));
@@ -230,8 +226,7 @@ test_types(void)
     check("mode", BLK_VALUE_STRING, "unmap", "2");
     check("mode", BLK_VALUE_KEYVAL, "Unmap",
           "option 'mode': 'Unmap' is not one of off, on, unmap");
-    check("mode", BLK_VALUE_BOOL, "on",
-          "option 'mode': 'on' is not a string");
+    check("mode", BLK_VALUE_BOOL, "on", "option 'mode': 'on' is not a string");
     check("file", BLK_VALUE_NUMBER, "1",
           "option 'file': '1' is not the name of a node, or the options of "
           "one");
@@ -261,8 +256,7 @@ test_known(void)
     check_known("file.no.matter.what", NULL);
     check_known("rule.0.errno", NULL);
     check_known("rule.17.errno", NULL);
-    check_known("rule.N.errno",
-                "driver 'file' has no option 'rule.N.errno'");
+    check_known("rule.N.errno", "driver 'file' has no option 'rule.N.errno'");
     check_known("rule.0.errn", "driver 'file' has no option 'rule.0.errn', "
                                "did you mean 'rule.N.errno'?");
     check_known("rule.0", "driver 'file' has no option 'rule.0'");
@@ -302,10 +296,8 @@ test_known_below(void)
                     "driver 'x' cannot use the option 'a.b.lockin' here");
     g_clear_error(&error);
     g_assert_true(blk_options_check_empty(a, "x", &error));
-    g_assert_false(
-        blk_options_take_string(b, spec("filename"), &text, &error));
-    g_assert_cmpstr(error->message, ==,
-                    "option 'a.b.filename' is required");
+    g_assert_false(blk_options_take_string(b, spec("filename"), &text, &error));
+    g_assert_cmpstr(error->message, ==, "option 'a.b.filename' is required");
 }
 
 void

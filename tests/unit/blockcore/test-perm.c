@@ -41,12 +41,11 @@ co_end(void)
 }
 
 static bool coroutine_fn
-co_attach(Blk *blk, BlkNode *node, BlkPerm perm, BlkPerm shared,
-          BlkEdge **ret, char **message)
+co_attach(Blk *blk, BlkNode *node, BlkPerm perm, BlkPerm shared, BlkEdge **ret,
+          char **message)
 {
     g_autoptr(GError) error = NULL;
-    bool ok =
-        blk_edge_co_attach_root(blk, node, perm, shared, ret, &error);
+    bool ok = blk_edge_co_attach_root(blk, node, perm, shared, ret, &error);
 
     g_assert_true(ok == (error == NULL));
     if (!ok && message) {
@@ -56,8 +55,8 @@ co_attach(Blk *blk, BlkNode *node, BlkPerm perm, BlkPerm shared,
 }
 
 static void coroutine_fn
-co_attach_fails(Blk *blk, BlkNode *node, BlkPerm perm, BlkPerm shared,
-                int code, const char *message)
+co_attach_fails(Blk *blk, BlkNode *node, BlkPerm perm, BlkPerm shared, int code,
+                const char *message)
 {
     g_autoptr(GError) error = NULL;
     BlkEdge *edge = NULL;
@@ -138,8 +137,7 @@ co_test_conflict_below(void *arg)
     co_begin(0);
     fake_co_add(graph, "driver=leaf,node-name=disk");
     fake_co_add(graph, "driver=format,node-name=img,file=disk");
-    fake_co_add_fails(graph,
-                      "driver=format,node-name=img2,file=disk",
+    fake_co_add_fails(graph, "driver=format,node-name=img2,file=disk",
                       ASH_ERROR_CONFLICT,
                       "node 'img2': format: node 'img' as 'file' does not "
                       "allow others to write to node 'disk', which node "
@@ -262,8 +260,8 @@ co_test_roles(void *arg)
             BlkPerm want_perm;
             BlkPerm want_shared;
 
-            blk_perm_for_child(nodes[ro], roles[i], x % 32, x / 32 % 32,
-                               &perm, &shared);
+            blk_perm_for_child(nodes[ro], roles[i], x % 32, x / 32 % 32, &perm,
+                               &shared);
             expect_child(roles[i], ro, x % 32, x / 32 % 32, &want_perm,
                          &want_shared);
             g_assert_cmpuint(perm, ==, want_perm);
@@ -280,8 +278,8 @@ co_test_roles(void *arg)
                            (BlkRole)BLK_ROLE_DATA | BLK_ROLE_METADATA |
                                BLK_ROLE_PRIMARY,
                            x % 32, x / 32, &a[0], &a[1]);
-        blk_perm_for_child(nodes[0], BLK_ROLE_METADATA, x % 32, x / 32,
-                           &b[0], &b[1]);
+        blk_perm_for_child(nodes[0], BLK_ROLE_METADATA, x % 32, x / 32, &b[0],
+                           &b[1]);
         g_assert_cmpuint(a[0], ==, b[0]);
         g_assert_cmpuint(a[1], ==, b[1]);
     }
@@ -342,8 +340,7 @@ append_perms(BlkNode *node, void *arg)
     ash_list_foreach(link, &node->children) {
         const BlkEdge *e = ash_container_of(link, BlkEdge, parent_link);
 
-        g_string_append_printf(text, ">%s=%x/%x ", e->name, e->perm,
-                               e->shared);
+        g_string_append_printf(text, ">%s=%x/%x ", e->name, e->perm, e->shared);
     }
 }
 
@@ -391,8 +388,7 @@ co_test_diamond(void *arg)
             g_assert_true(co_attach(&e2, right, p2, s2, &b, NULL) == want);
             if (want) {
                 g_assert_cmpuint(disk->perm, ==, p1 | p2);
-                g_assert_cmpuint(disk->shared, ==,
-                                 ((s1 & ~S & s2) & ~G) | G);
+                g_assert_cmpuint(disk->shared, ==, ((s1 & ~S & s2) & ~G) | G);
                 blk_edge_co_detach_root(b);
                 n_ok++;
             }
@@ -423,9 +419,8 @@ co_test_order(void *arg)
     (void)arg;
     co_begin(FAKE_LOG_PERM);
     fake_co_add(graph, "driver=leaf,node-name=base,read-only=on");
-    n = fake_co_add(graph,
-                    "driver=format,node-name=n,file.driver=leaf,"
-                    "file.node-name=f,backing=base");
+    n = fake_co_add(graph, "driver=format,node-name=n,file.driver=leaf,"
+                           "file.node-name=f,backing=base");
     fake_assert_log("check:f[rws/rug] set:f[rws/rug]");
     edge = co_hold(&e1, n, R | W, R);
     fake_assert_log("check:n[rw/r] check:base[r/rug] check:f[rws/rg] "

@@ -373,8 +373,7 @@ chain_co_open(Chain *c)
     for (unsigned i = 0; i < n_disks; i++) {
         g_string_truncate(options, 0);
         if (i > 0) {
-            g_string_printf(options, "%s=%s",
-                            is_filter[i] ? "file" : "backing",
+            g_string_printf(options, "%s=%s", is_filter[i] ? "file" : "backing",
                             c->disks[i - 1]->driver.name);
         }
         node = fake_graph_co_open(c->fg, c->disks[i], options->str);

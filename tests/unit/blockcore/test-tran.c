@@ -32,8 +32,7 @@ step_free(void *data)
     g_string_append_printf(text, "~%s", (const char *)data);
 }
 
-static const BlkTranOps full_ops = { step_co_commit, step_co_abort,
-                                     step_free };
+static const BlkTranOps full_ops = { step_co_commit, step_co_abort, step_free };
 static const BlkTranOps empty_ops = { NULL, NULL, NULL };
 
 static char a[] = "a";

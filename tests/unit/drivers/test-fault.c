@@ -1,2 +1,5 @@
 #include "tests/unit/drivers/test-drivers.h"
-void test_fault_add(void) {}
+void
+test_fault_add(void)
+{
+}

@@ -57,9 +57,8 @@ test_co_data(void *arg)
     g_assert_cmpint(blk_try_read(t.blk, blk_range(1, 1000), &iov), ==, 0);
     g_assert_true(ash_buf_is_zero(buf, 1000));
     g_assert_cmpuint(buf[1000], ==, 0xa5);
-    g_assert_cmpint(test_co_request(&t, BLK_OP_ZERO, 0, 1001,
-                                    BLK_REQ_NO_FALLBACK),
-                    ==, 0);
+    g_assert_cmpint(
+        test_co_request(&t, BLK_OP_ZERO, 0, 1001, BLK_REQ_NO_FALLBACK), ==, 0);
     g_assert_cmpint(test_co_request(&t, BLK_OP_TRIM, 1, 1000, 0), ==, 0);
     g_assert_cmpint(test_co_request(&t, BLK_OP_CACHE, 1, 1000, 0), ==, 0);
     g_assert_cmpint(blk_co_flush(t.blk), ==, 0);
@@ -92,8 +91,8 @@ test_co_status(void *arg)
 static void coroutine_fn
 test_co_latency(void *arg)
 {
-    const BlkOp ops[] = { BLK_OP_READ, BLK_OP_WRITE, BLK_OP_ZERO,
-                          BLK_OP_TRIM, BLK_OP_FLUSH };
+    const BlkOp ops[] = { BLK_OP_READ, BLK_OP_WRITE, BLK_OP_ZERO, BLK_OP_TRIM,
+                          BLK_OP_FLUSH };
     uint8_t buf[512] = { 0 };
     TestNode t;
     IoVec iov;
@@ -115,8 +114,7 @@ test_co_latency(void *arg)
         g_assert_cmpuint(loop_now_ns(loop_current()) - before, >=, 3000000);
     }
     iov_init_one(&iov, buf, 512);
-    g_assert_cmpint(blk_try_read(t.blk, blk_range(0, 512), &iov), ==,
-                    -EAGAIN);
+    g_assert_cmpint(blk_try_read(t.blk, blk_range(0, 512), &iov), ==, -EAGAIN);
     test_co_close(&t);
 }
 

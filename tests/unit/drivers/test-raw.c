@@ -59,8 +59,8 @@ test_co_one_window(TestNode *t, unsigned offset, unsigned size)
         }
         assert_same(t->disk->mem, model, SIZE);
         if (!bad && bytes > 0) {
-            g_assert_cmpint(
-                blk_co_status(t->blk, blk_range(from, bytes), &e), ==, 0);
+            g_assert_cmpint(blk_co_status(t->blk, blk_range(from, bytes), &e),
+                            ==, 0);
             g_assert_true(e.status & BLK_STATUS_OFFSET_VALID);
             g_assert_cmpuint(e.host_offset, ==, offset + from);
             g_assert_true(e.file == t->disk->node);
@@ -119,8 +119,8 @@ test_co_errors(void *arg)
 
     ash_maybe(arg);
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
-        g_autofree char *text = g_strconcat("driver=raw file.driver=d ",
-                                            cases[i].options, NULL);
+        g_autofree char *text =
+            g_strconcat("driver=raw file.driver=d ", cases[i].options, NULL);
 
         test_co_open_fails(fake_disk_new(FAKE_LEAF, "d", SIZE), text,
                            ASH_ERROR_CONFIG, cases[i].message);
@@ -135,8 +135,8 @@ test_co_errors(void *arg)
 static void coroutine_fn
 test_co_forward(void *arg)
 {
-    const BlkReqFlags zero_flags = (BlkReqFlags)BLK_REQ_MAY_UNMAP |
-                                   BLK_REQ_NO_FALLBACK | BLK_REQ_FUA;
+    const BlkReqFlags zero_flags =
+        (BlkReqFlags)BLK_REQ_MAY_UNMAP | BLK_REQ_NO_FALLBACK | BLK_REQ_FUA;
     uint8_t buf[100] = { 1 };
     FakeDisk *d = fake_disk_new(FAKE_LEAF, "d", 1000);
     TestNode t;
@@ -204,8 +204,8 @@ test_co_blocks(void *arg)
             memcpy(model + 333 + from, buf, bytes);
             break;
         case 1:
-            g_assert_cmpint(
-                test_co_request(&t, BLK_OP_ZERO, from, bytes, 0), ==, 0);
+            g_assert_cmpint(test_co_request(&t, BLK_OP_ZERO, from, bytes, 0),
+                            ==, 0);
             memset(model + 333 + from, 0, bytes);
             break;
         default:
@@ -232,10 +232,10 @@ static const BlkOptionSpec grower_options[] = {
 static bool coroutine_fn
 grower_co_open(BlkNode *node, BlkOptions *opts, GError **error)
 {
-    return blk_node_co_open_child(
-        node, opts, "file",
-        (BlkRole)BLK_ROLE_DATA | BLK_ROLE_METADATA | BLK_ROLE_PRIMARY, true,
-        &grower_file, error);
+    return blk_node_co_open_child(node, opts, "file",
+                                  (BlkRole)BLK_ROLE_DATA | BLK_ROLE_METADATA |
+                                      BLK_ROLE_PRIMARY,
+                                  true, &grower_file, error);
 }
 
 static int coroutine_fn
@@ -300,14 +300,13 @@ test_co_grow(void *arg)
         g_assert_cmpstr(fake_disk_take_log(d), ==, i == 0 ? "d:w90+20" : "");
         g_assert_cmpuint(blk_edge_size(grower_file), ==, i == 0 ? 100 : 90);
         g_assert_cmpuint(blk_node_size(d->node), ==, i == 0 ? 110 : 100);
-        g_assert_cmpint(
-            blk_edge_co_zero(grower_file, blk_range(90, 20), 0), ==,
-            i == 0 ? 0 : -ENOSPC);
+        g_assert_cmpint(blk_edge_co_zero(grower_file, blk_range(90, 20), 0), ==,
+                        i == 0 ? 0 : -ENOSPC);
         g_assert_cmpuint(blk_node_size(d->node), ==, i == 0 ? 120 : 100);
-        g_assert_cmpint(
-            blk_edge_co_write(grower_file, blk_range(INT64_MAX - 25, 20),
-                              &iov, 0),
-            ==, -ENOSPC);
+        g_assert_cmpint(blk_edge_co_write(grower_file,
+                                          blk_range(INT64_MAX - 25, 20), &iov,
+                                          0),
+                        ==, -ENOSPC);
         g_assert_cmpint(blk_graph_co_close_all(graph), ==, 0);
         blk_graph_free(graph);
         fake_disk_free(d);
