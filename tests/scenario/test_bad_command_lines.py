@@ -88,9 +88,11 @@ def test_refused(image, refuse, tmp_path, name):
     path = str(image())
     culprit, *args = [word.replace("DISK", path).replace(
         "FOLDER", str(tmp_path)) for word in [CASES[name][0], *CASES[name][1]]]
-    export = [] if "--export" in args else ["--export", EXPORT]
+    rest = [] if "--export" in args else ["--export", EXPORT]
+    if "--blockdev" not in args:
+        rest += ["--blockdev", NULL]
     said = refuse("--nbd-server", f"addr.type=unix,addr.path={sock}",
-                  *export, *args)
+                  *rest, *args)
     assert culprit in said
     assert len(said.strip().splitlines()) <= 2, said
     assert not harness.listens(harness.unix(sock))
