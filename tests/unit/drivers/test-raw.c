@@ -14,12 +14,6 @@
 
 #define SIZE 12U
 
-static void
-assert_same(const uint8_t *a, const uint8_t *b, size_t n)
-{
-    g_assert_cmpint(memcmp(a, b, n), ==, 0);
-}
-
 /* Every request that begins and ends in the window, on a window of
  * [offset, offset + size) of the disk: what is read, written, zeroed and
  * reported is there, the rest stays. */
@@ -43,7 +37,7 @@ test_co_one_window(TestNode *t, unsigned offset, unsigned size)
         g_assert_cmpint(fake_co_read(t->blk, from, buf, bytes), ==,
                         bad ? -EINVAL : 0);
         if (!bad) {
-            assert_same(buf, model + offset + from, bytes);
+            test_assert_same(buf, model + offset + from, bytes);
         }
         memset(buf, 0xee, sizeof(buf));
         g_assert_cmpint(fake_co_write(t->blk, from, buf, bytes, 0), ==,
@@ -51,13 +45,13 @@ test_co_one_window(TestNode *t, unsigned offset, unsigned size)
         if (!bad) {
             memset(model + offset + from, 0xee, bytes);
         }
-        assert_same(t->disk->mem, model, SIZE);
+        test_assert_same(t->disk->mem, model, SIZE);
         g_assert_cmpint(test_co_request(t, BLK_OP_ZERO, from, bytes, 0), ==,
                         bad ? -ENOSPC : 0);
         if (!bad) {
             memset(model + offset + from, 0, bytes);
         }
-        assert_same(t->disk->mem, model, SIZE);
+        test_assert_same(t->disk->mem, model, SIZE);
         if (!bad && bytes > 0) {
             g_assert_cmpint(blk_co_status(t->blk, blk_range(from, bytes), &e),
                             ==, 0);
@@ -212,10 +206,10 @@ test_co_blocks(void *arg)
             break;
         default:
             g_assert_cmpint(fake_co_read(t.blk, from, buf, bytes), ==, 0);
-            assert_same(buf, model + 333 + from, bytes);
+            test_assert_same(buf, model + 333 + from, bytes);
             break;
         }
-        assert_same(d->mem, model, size);
+        test_assert_same(d->mem, model, size);
     }
     g_test_message("2000 requests, seed %u", seed);
     test_co_close(&t);
