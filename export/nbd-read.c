@@ -260,67 +260,85 @@ nbd_read_co_status(NbdRequest *r, BlkRange range)
     return extent;
 }
 
-/* Queue the chunk that says @range reads as zeros. */
-static void coroutine_fn
-nbd_read_co_hole(NbdRequest *r, BlkRange range, uint16_t flags)
-{
-    NbdConn *conn = r->conn;
-    NbdBuf *buf;
-    uint8_t *head = nbd_reply_co_reserve(conn, NBD_REPLY_HOLE_MAX, 0, 1, &buf);
+/* Room for the headers of one sparse reply, reserved at once: a request that
+ * holds its data waits for no more memory. */
+typedef struct NbdHeads {
+    NbdBuf *buf;   /* a reference */
+    uint8_t *next; /* not used yet */
+} NbdHeads;
 
-    if (!head) {
-        nbd_conn_kill(conn);
-        return;
-    }
-    nbd_reply_add(
-        conn, buf, head,
-        nbd_read_encode_hole(conn->mode, &r->call, head, range, flags));
+#define NBD_READ_HEADS_BYTES \
+    (NBD_READ_CHUNKS_MAX * NBD_REPLY_HOLE_MAX + NBD_REPLY_DONE_MAX)
+
+static bool
+nbd_heads_try_get(NbdConn *conn, NbdHeads *ret)
+{
+    ret->next = nbd_reply_try_room(conn, NBD_READ_HEADS_BYTES, &ret->buf);
+    return ret->next != NULL;
 }
 
-/* Queue the data of @range, which are in place at r->v; the error otherwise,
- * with the offset it happened at. */
-static void coroutine_fn
-nbd_read_co_chunk(NbdRequest *r, BlkRange range, uint16_t flags)
+/* What was not needed goes back if nobody has reserved behind it. */
+static void
+nbd_heads_done(NbdHeads *heads, const uint8_t *start)
+{
+    if (start + NBD_READ_HEADS_BYTES == heads->buf->data + heads->buf->used) {
+        heads->buf->used = (size_t)(heads->next - heads->buf->data);
+    }
+    nbd_buf_unref(heads->buf);
+}
+
+/* Queue the @bytes that were encoded at heads->next. */
+static void
+nbd_heads_add(NbdHeads *heads, NbdConn *conn, size_t bytes)
+{
+    nbd_reply_add(conn, nbd_buf_ref(heads->buf), heads->next, bytes);
+    heads->next += bytes;
+}
+
+/* Queue the chunk that says @range reads as zeros. */
+static void
+nbd_read_add_hole(NbdRequest *r, NbdHeads *heads, BlkRange range,
+                  uint16_t flags)
+{
+    nbd_heads_add(heads, r->conn,
+                  nbd_read_encode_hole(r->conn->mode, &r->call, heads->next,
+                                       range, flags));
+}
+
+/* Read the data of @range into their place at r->v and queue them, or the
+ * error with the offset it happened at. */
+static int coroutine_fn
+nbd_read_co_chunk(NbdRequest *r, NbdHeads *heads, BlkRange range,
+                  uint16_t flags)
 {
     NbdConn *conn = r->conn;
-    NbdBuf *buf;
-    uint8_t *head =
-        nbd_reply_co_reserve(conn, NBD_REPLY_HEADER_MAX, 0, 1, &buf);
     uint8_t *data =
         (uint8_t *)r->v[0].iov_base + (range.offset - r->range.offset);
+    IoVec iov;
+    int ret;
 
-    if (!head) {
-        nbd_conn_kill(conn);
-        return;
+    iov_init_one(&iov, data, range.bytes);
+    ret = blk_co_read(conn->blk, range, &iov, 0);
+    if (ret < 0) {
+        nbd_heads_add(heads, conn,
+                      nbd_reply_encode_error_at(conn, &r->call, range.offset,
+                                                ret, heads->next));
+        return ret;
     }
-    nbd_reply_add(conn, buf, head,
-                  nbd_read_encode(conn->mode, &r->call, head, range.offset,
-                                  range.bytes, flags));
+    nbd_heads_add(heads, conn,
+                  nbd_read_encode(conn->mode, &r->call, heads->next,
+                                  range.offset, range.bytes, flags));
     nbd_reply_add(conn, nbd_buf_ref(r->more ? r->more : r->buf), data,
                   range.bytes);
-}
-
-/* The final chunk of a read that failed at @offset. */
-static void coroutine_fn
-nbd_read_co_error_at(NbdRequest *r, uint64_t offset, int ret)
-{
-    NbdConn *conn = r->conn;
-    NbdBuf *buf;
-    uint8_t *head = nbd_reply_co_reserve(conn, NBD_REPLY_DONE_MAX, 0, 1, &buf);
-
-    if (!head) {
-        nbd_conn_kill(conn);
-        return;
-    }
-    nbd_reply_add(conn, buf, head,
-                  nbd_reply_encode_error_at(conn, &r->call, offset, ret, head));
+    return 0;
 }
 
 /* Go through the extents; data are read and sent one by one.  @first is the
  * answer for the start. */
 static void coroutine_fn
-nbd_read_co_sparse(NbdRequest *r, BlkExtent first)
+nbd_read_co_sparse(NbdRequest *r, NbdHeads *heads, BlkExtent first)
 {
+    const uint8_t *start = heads->next;
     BlkRange left = r->range;
     BlkExtent extent = first;
 
@@ -337,26 +355,29 @@ nbd_read_co_sparse(NbdRequest *r, BlkExtent first)
         left = blk_range_skip(left, bytes);
         flags = left.bytes == 0 ? NBD_REPLY_FLAG_DONE : 0;
         if (extent.status & BLK_STATUS_ZERO) {
-            nbd_read_co_hole(r, part, flags);
-        } else {
-            IoVec iov;
-            int ret;
-
-            iov_init_one(&iov,
-                         (uint8_t *)r->v[0].iov_base +
-                             (part.offset - r->range.offset),
-                         part.bytes);
-            ret = blk_co_read(r->conn->blk, part, &iov, 0);
-            if (ret < 0) {
-                nbd_read_co_error_at(r, part.offset, ret);
-                break;
-            }
-            nbd_read_co_chunk(r, part, flags);
+            nbd_read_add_hole(r, heads, part, flags);
+        } else if (nbd_read_co_chunk(r, heads, part, flags) < 0) {
+            break;
         }
         if (left.bytes > 0) {
             extent = nbd_read_co_status(r, left);
         }
     }
+    nbd_heads_done(heads, start);
+    nbd_reply_end(r);
+}
+
+/* All of it reads as zeros; the chunk fits where the header would go. */
+static void
+nbd_read_finish_hole(NbdRequest *r)
+{
+    NbdConn *conn = r->conn;
+    NbdBuf *buf = r->buf;
+
+    r->buf = NULL;
+    nbd_reply_add(conn, buf, r->head,
+                  nbd_read_encode_hole(conn->mode, &r->call, r->head, r->range,
+                                       NBD_REPLY_FLAG_DONE));
     nbd_reply_end(r);
 }
 
@@ -369,10 +390,15 @@ nbd_read_co_run(NbdRequest *r)
 
     if (conn->mode != NBD_MODE_SIMPLE && !(r->call.flags & NBD_CMD_FLAG_DF)) {
         BlkExtent extent = nbd_read_co_status(r, r->range);
+        bool whole = extent.bytes >= r->range.bytes;
+        NbdHeads heads;
 
-        if (extent.bytes < r->range.bytes ||
-            (extent.status & BLK_STATUS_ZERO)) {
-            nbd_read_co_sparse(r, extent);
+        if (whole && (extent.status & BLK_STATUS_ZERO)) {
+            nbd_read_finish_hole(r);
+            return;
+        }
+        if (!whole && nbd_heads_try_get(conn, &heads)) {
+            nbd_read_co_sparse(r, &heads, extent);
             return;
         }
     }

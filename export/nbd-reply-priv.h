@@ -14,6 +14,9 @@ uint8_t *coroutine_fn nbd_reply_co_reserve(NbdConn *conn, size_t bytes,
                                            NbdBuf **ret_buf);
 /* The same without waiting and without a reference; NULL: no room just now. */
 uint8_t *nbd_reply_try_reserve(NbdConn *conn, size_t bytes);
+/* The same with a reference in *ret_buf, and in a new buffer if there is
+ * memory for one. */
+uint8_t *nbd_reply_try_room(NbdConn *conn, size_t bytes, NbdBuf **ret_buf);
 /* The final reply of a request without data: success or -errno. */
 void coroutine_fn nbd_reply_co_done(NbdRequest *r, int ret);
 /* The same, into room that is there already: nbd_reply_bytes_max(). */

@@ -51,6 +51,8 @@ int coroutine_fn nbd_in_co_status_filter(NbdRequest *r, uint64_t *ret_bytes,
 /* A request's object from the pool / back into it. */
 NbdRequest *nbd_request_new(NbdConn *conn);
 void nbd_request_free(NbdRequest *r);
+/* Give back its buffers; the request stays. */
+void nbd_request_release(NbdRequest *r);
 
 /* ---- nbd-read.c ---- */
 

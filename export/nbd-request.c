@@ -43,12 +43,20 @@ nbd_request_new(NbdConn *conn)
 }
 
 void
+nbd_request_release(NbdRequest *r)
+{
+    nbd_buf_unref(r->buf);
+    nbd_buf_unref(r->more);
+    r->buf = NULL;
+    r->more = NULL;
+}
+
+void
 nbd_request_free(NbdRequest *r)
 {
     NbdHome *home = r->conn->home;
 
-    nbd_buf_unref(r->buf);
-    nbd_buf_unref(r->more);
+    nbd_request_release(r);
     r->call.offset = UINT64_MAX; /* a stale use goes nowhere */
     r->range = (BlkRange){ .offset = UINT64_MAX };
     if (home->n_free_requests == NBD_FREE_REQUESTS_MAX) {

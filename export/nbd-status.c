@@ -126,24 +126,24 @@ nbd_status_co_gather(NbdRequest *r, uint32_t id, NbdExtents *e)
     return 0;
 }
 
-/* Queue @bytes of @take_buf; few go to the common reply buffer instead. */
-static int coroutine_fn
-nbd_status_co_queue(NbdConn *conn, NbdBuf *take_buf, size_t bytes)
+/* Queue @bytes of @take_buf; few go to the common reply buffer instead, if it
+ * has room: no request waits for memory that holds some. */
+static void
+nbd_status_queue(NbdConn *conn, NbdBuf *take_buf, size_t bytes)
 {
     NbdBuf *common;
-    uint8_t *copy;
+    uint8_t *copy = NULL;
 
-    if (bytes > NBD_STATUS_COPY_MAX) {
+    if (bytes <= NBD_STATUS_COPY_MAX) {
+        copy = nbd_reply_try_room(conn, bytes, &common);
+    }
+    if (!copy) {
         nbd_reply_add(conn, take_buf, take_buf->data, bytes);
-        return 0;
+        return;
     }
-    copy = nbd_reply_co_reserve(conn, bytes, 0, 1, &common);
-    if (copy) {
-        memcpy(copy, take_buf->data, bytes);
-        nbd_reply_add(conn, common, copy, bytes);
-    }
+    memcpy(copy, take_buf->data, bytes);
+    nbd_reply_add(conn, common, copy, bytes);
     nbd_buf_unref(take_buf);
-    return copy ? 0 : -ENOMEM;
 }
 
 /* One chunk for context @id; -errno if there is nothing to say. */
@@ -181,7 +181,8 @@ nbd_status_co_chunk(NbdRequest *r, uint32_t id, uint16_t flags)
     v[0] = be32_put(id);
     v[1] = be32_put((uint32_t)e.n);
     memcpy(buf->data + n, v, extended ? 8 : 4);
-    return nbd_status_co_queue(conn, buf, lead + body);
+    nbd_status_queue(conn, buf, lead + body);
+    return 0;
 }
 
 /* The contexts that this request is about. */
