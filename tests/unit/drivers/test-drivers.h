@@ -14,6 +14,7 @@
 
 void test_fault_add(void);
 void test_fault_device_add(void);
+void test_file_add(void);
 void test_null_add(void);
 void test_raw_add(void);
 void test_table_add(void);
