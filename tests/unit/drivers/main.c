@@ -162,6 +162,7 @@ int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    test_device_add();
     test_fault_add();
     test_fault_device_add();
     test_file_add();

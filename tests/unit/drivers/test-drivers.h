@@ -12,6 +12,7 @@
 #include "tests/lib/fake-driver.h"
 #include "tests/lib/fake-setup.h"
 
+void test_device_add(void);
 void test_fault_add(void);
 void test_fault_device_add(void);
 void test_file_add(void);
