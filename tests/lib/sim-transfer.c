@@ -19,6 +19,24 @@ sim_is_aligned(const AioFile *f, uint64_t offset, const IoVec *iov)
             iov_is_aligned(iov, (size_t)SIM_SECTOR));
 }
 
+/* How much of a transfer takes place: all, or whole sectors of the file. */
+static size_t
+sim_transfer_cut(SimDisk *disk, uint64_t offset, size_t bytes, bool to_nothing)
+{
+    uint64_t first = ash_round_up(offset + 1, SIM_SECTOR) - offset;
+    uint64_t n;
+
+    if (first >= bytes) {
+        return to_nothing ? 0 : bytes;
+    }
+    n = (bytes - first) / SIM_SECTOR; /* cuts after the first one */
+    n = sim_rng_below(&disk->rng, n + 1 + to_nothing);
+    if (to_nothing && n == 0) {
+        return 0;
+    }
+    return (size_t)(first + (n - to_nothing) * SIM_SECTOR);
+}
+
 /* ---- reads ---- */
 
 static int64_t
@@ -33,13 +51,11 @@ sim_read_apply(SimDisk *disk, SimFile *file, uint64_t offset, const IoVec *iov,
         return 0;
     }
     bytes = (size_t)ash_min(bytes, size - offset);
-    if (bytes > 1 && sim_rng_chance(&disk->rng, disk->config.short_permille)) {
-        disk->stats.n_short++;
-        bytes = (size_t)sim_rng_between(&disk->rng, 1, bytes);
-        if (file->base.open_flags & O_DIRECT) {
-            bytes = (size_t)ash_round_up(bytes, SIM_SECTOR);
-            bytes = (size_t)ash_min(bytes, size - offset);
-        }
+    if (sim_rng_chance(&disk->rng, disk->config.short_permille)) {
+        size_t n = sim_transfer_cut(disk, offset, bytes, false);
+
+        disk->stats.n_short += n < bytes;
+        bytes = n;
     }
     buf = g_malloc(bytes);
     sim_store_read(store, offset, buf, bytes);
@@ -105,24 +121,6 @@ sim_engine_try_readv(AioFile *f, uint64_t offset, const IoVec *iov)
 
 /* ---- writes ---- */
 
-/* How much of a write takes place: all, or whole sectors of the file. */
-static size_t
-sim_write_cut(SimDisk *disk, uint64_t offset, size_t bytes, bool to_nothing)
-{
-    uint64_t first = ash_round_up(offset + 1, SIM_SECTOR) - offset;
-    uint64_t n;
-
-    if (first >= bytes) {
-        return to_nothing ? 0 : bytes;
-    }
-    n = (bytes - first) / SIM_SECTOR; /* cuts after the first one */
-    n = sim_rng_below(&disk->rng, n + 1 + to_nothing);
-    if (to_nothing && n == 0) {
-        return 0;
-    }
-    return (size_t)(first + (n - to_nothing) * SIM_SECTOR);
-}
-
 /* How much of a write the quota allows. */
 static size_t
 sim_write_fit(SimDisk *disk, const SimStore *store, uint64_t offset,
@@ -155,9 +153,9 @@ sim_write_apply(SimDisk *disk, SimFile *file, uint64_t offset, const IoVec *iov,
     }
     bytes = fits;
     if (fault) {
-        bytes = sim_write_cut(disk, offset, bytes, true);
+        bytes = sim_transfer_cut(disk, offset, bytes, true);
     } else if (sim_rng_chance(&disk->rng, disk->config.short_permille)) {
-        size_t n = sim_write_cut(disk, offset, bytes, false);
+        size_t n = sim_transfer_cut(disk, offset, bytes, false);
 
         disk->stats.n_short += n < bytes;
         bytes = n;
