@@ -140,8 +140,8 @@ file_co_write_to(BlkNode *node, AioFile *aio, uint64_t offset, const IoVec *iov,
     return ret;
 }
 
-/* A direct write that touches the end of a file of odd size: what lies before
- * FILE_TAIL_BYTES directly, the rest, up to the end, through the page cache. */
+/* A direct write that touches the tail of a file of odd size: what lies before
+ * the tail directly, the rest, at most to the end, through the page cache. */
 static int coroutine_fn
 file_co_write_tail(BlkNode *node, BlkRange range, const IoVec *iov, bool fua)
 {
@@ -149,6 +149,7 @@ file_co_write_tail(BlkNode *node, BlkRange range, const IoVec *iov, bool fua)
     uint64_t size = blk_node_size(node);
     uint64_t tail = ash_round_down(size, FILE_TAIL_BYTES);
     uint64_t start = ash_max(range.offset, tail);
+    uint64_t end = ash_min(blk_range_end(range), size);
     size_t n_direct = start - range.offset;
     g_autofree struct iovec *space = g_try_new(struct iovec, iov->n);
     int ret = 0;
@@ -162,7 +163,7 @@ file_co_write_tail(BlkNode *node, BlkRange range, const IoVec *iov, bool fua)
         ret = file_co_write_to(node, f->aio, range.offset, &part, fua);
     }
     if (ret == 0) {
-        iov_slice(iov, n_direct, size - start, space, &part);
+        iov_slice(iov, n_direct, end - start, space, &part);
         ret = file_co_write_to(node, f->tail, start, &part, fua);
     }
     return ret;
