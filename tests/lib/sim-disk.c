@@ -80,6 +80,25 @@ sim_disk_peek(SimDisk *disk, const char *name, uint64_t offset, void *buf,
     }
 }
 
+void
+sim_disk_poke(SimDisk *disk, const char *name, uint64_t offset, const void *buf,
+              size_t bytes)
+{
+    SimStore *store = sim_inode_find(disk, name)->store;
+
+    sim_store_write(store, offset, buf, bytes);
+    sim_store_complete_all(store);
+    sim_store_flush(store, sim_store_mark(store));
+}
+
+bool
+sim_disk_has_told(SimDisk *disk, const char *name)
+{
+    const SimInode *inode = sim_inode_find(disk, name);
+
+    return inode->reported == inode->errseq;
+}
+
 uint64_t
 sim_disk_size(SimDisk *disk, const char *name)
 {

@@ -37,6 +37,26 @@ sim_transfer_cut(SimDisk *disk, uint64_t offset, size_t bytes, bool to_nothing)
     return (size_t)(first + (n - to_nothing) * SIM_SECTOR);
 }
 
+/* A short transfer.  A direct one that is repeated does not end short at the
+ * same place again: that would be the end of the file. */
+static size_t
+sim_transfer_shorten(SimDisk *disk, SimFile *file, uint64_t offset,
+                     size_t bytes)
+{
+    size_t n = sim_transfer_cut(disk, offset, bytes, false);
+
+    for (unsigned i = 0; i < SIM_CUTS; i++) {
+        if (file->base.open_flags & O_DIRECT && file->cuts[i] == offset + n) {
+            return bytes;
+        }
+    }
+    if (n < bytes) {
+        file->cuts[file->n_cuts++ % SIM_CUTS] = offset + n;
+        disk->stats.n_short++;
+    }
+    return n;
+}
+
 /* ---- reads ---- */
 
 static int64_t
@@ -52,10 +72,7 @@ sim_read_apply(SimDisk *disk, SimFile *file, uint64_t offset, const IoVec *iov,
     }
     bytes = (size_t)ash_min(bytes, size - offset);
     if (sim_rng_chance(&disk->rng, disk->config.short_permille)) {
-        size_t n = sim_transfer_cut(disk, offset, bytes, false);
-
-        disk->stats.n_short += n < bytes;
-        bytes = n;
+        bytes = sim_transfer_shorten(disk, file, offset, bytes);
     }
     buf = g_malloc(bytes);
     sim_store_read(store, offset, buf, bytes);
@@ -155,10 +172,7 @@ sim_write_apply(SimDisk *disk, SimFile *file, uint64_t offset, const IoVec *iov,
     if (fault) {
         bytes = sim_transfer_cut(disk, offset, bytes, true);
     } else if (sim_rng_chance(&disk->rng, disk->config.short_permille)) {
-        size_t n = sim_transfer_cut(disk, offset, bytes, false);
-
-        disk->stats.n_short += n < bytes;
-        bytes = n;
+        bytes = sim_transfer_shorten(disk, file, offset, bytes);
     }
     if (bytes > 0) {
         buf = g_malloc(bytes);
@@ -216,18 +230,18 @@ sim_note_writer(const SimIo *io)
     }
 }
 
-/* RWF_DSYNC, after a write that gave @r. */
+/* RWF_DSYNC, after a write that gave @r.  @fails: the sync does. */
 static int64_t
-sim_write_sync(const SimIo *io, uint64_t op, int64_t r)
+sim_write_sync(const SimIo *io, uint64_t op, int64_t r, bool fails)
 {
     SimInode *inode = io->file->inode;
     int err;
 
-    if (sim_io_has(io, SIM_FAULT_ERROR)) {
+    if (fails) {
         sim_fault_lose(io->disk, inode, io->fault.err);
         io->file->errseq_seen = inode->errseq;
         inode->reported = inode->errseq;
-        return r;
+        return -io->fault.err;
     }
     if (r <= 0 || sim_io_has(io, SIM_FAULT_NO_FUA)) {
         return r;
@@ -246,6 +260,7 @@ sim_engine_co_writev(AioFile *f, uint64_t offset, const IoVec *iov,
     int64_t r = sim_io_co_begin(&io, f, SIM_OP_WRITE, offset, iov->bytes);
     SimInode *inode = sim_file(f)->inode;
     uint64_t op = 0;
+    bool fails = sim_io_has(&io, SIM_FAULT_ERROR), sync_fails = false;
 
     if (r == 0 && (!sim_is_writable(f) || !sim_is_aligned(f, offset, iov))) {
         r = sim_is_writable(f) ? -EINVAL : -EBADF;
@@ -260,11 +275,12 @@ sim_engine_co_writev(AioFile *f, uint64_t offset, const IoVec *iov,
     if (r == 0) {
         sim_note_writer(&io);
         io.offset += sim_io_has(&io, SIM_FAULT_MISDIRECT) ? SIM_SECTOR : 0;
+        sync_fails = fails && flags & AIO_WRITE_FUA &&
+                     sim_rng_chance(&io.disk->rng, 500);
         r = sim_write_apply(io.disk, io.file, io.offset, iov,
-                            sim_io_has(&io, SIM_FAULT_ERROR) ? io.fault.err : 0,
-                            &op);
+                            fails && !sync_fails ? io.fault.err : 0, &op);
         if (flags & AIO_WRITE_FUA) {
-            r = sim_write_sync(&io, op, r);
+            r = sim_write_sync(&io, op, r, sync_fails);
         }
     }
     r = sim_io_co_end(&io, op, r);

@@ -16,6 +16,7 @@
 #include "tests/sim/sim-run.h"
 
 #define SIM_PLANT_SEEDS 200U
+#define SIM_FAILED_MAX 10U /* enough of it */
 
 typedef struct SimOptions {
     gint64 seed;
@@ -95,6 +96,10 @@ sim_add_result(SimSeedResult *sum, const SimSeedResult *r)
 {
     sum->virtual_ns += r->virtual_ns;
     sum->n_clients += r->n_clients;
+    sum->n_records += r->n_records;
+    sum->n_forgets += r->n_forgets;
+    sum->n_untold += r->n_untold;
+    sum->n_outside += r->n_outside;
     sim_add(sum->n_stops, r->n_stops, SIM_N_STOPS);
     sim_add_report(&sum->report, &r->report);
     sim_add_disk(&sum->disk, &r->disk);
@@ -153,7 +158,8 @@ sim_run_seeds(const SimOptions *opts, SimTotal *total)
 {
     double begun = sim_clock();
 
-    for (int i = 0; i < opts->n_seeds; i++) {
+    for (int i = 0; i < opts->n_seeds && total->n_failed < SIM_FAILED_MAX;
+         i++) {
         if (opts->seconds > 0 && sim_clock() - begun > opts->seconds) {
             break;
         }
@@ -238,6 +244,10 @@ sim_print_faults(const SimSeedResult *r)
            " torn; writes after SIGKILL %" PRIu64 "\n",
            d->crash.n_pages, d->crash.n_pages_lost, d->crash.n_pages_torn,
            d->n_zombie_writes);
+    printf("files on record that lost data: %" PRIu64 ", forgotten %" PRIu64
+           ", losses nobody was told of %" PRIu64
+           "; bytes outside of windows compared %" PRIu64 "\n",
+           r->n_records, r->n_forgets, r->n_untold, r->n_outside);
     printf("network: %" PRIu64 " connections, %" PRIu64
            " segments, FIN %" PRIu64 ", RST %" PRIu64 ", silence %" PRIu64 "\n",
            r->net.n_connections, r->net.n_segments, r->net.n_ends[SIM_END_FIN],

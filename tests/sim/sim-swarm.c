@@ -79,8 +79,13 @@ sim_swarm_draw_export(SimExportSpec *spec, unsigned i, SimRng *rng)
     spec->read_only = sim_flip(rng, 100);
     spec->writethrough = sim_flip(rng, 100);
     spec->direct = sim_flip(rng, 250);
-    if (!spec->direct && sim_flip(rng, 150)) {
+    if (sim_flip(rng, 200)) {
         spec->size += sim_draw(rng, 1, 511);
+    }
+    if (sim_flip(rng, 250)) {
+        /* The host's sectors are not torn: they are the export's, too. */
+        spec->start = sim_draw(rng, 0, 16) * 512;
+        spec->rest = sim_draw(rng, 0, 8192);
     }
 }
 
