@@ -140,6 +140,7 @@ main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     test_fault_add();
+    test_file_race_add();
     test_file_tail_add();
     test_null_add();
     test_raw_add();

@@ -13,6 +13,7 @@
 #include "tests/lib/fake-setup.h"
 
 void test_fault_add(void);
+void test_file_race_add(void);
 void test_file_tail_add(void);
 void test_null_add(void);
 void test_raw_add(void);
