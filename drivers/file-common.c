@@ -128,7 +128,7 @@ file_co_judge_fua(BlkNode *node, AioFile *aio, uint64_t offset,
 
 /* Something was synced; the core asks next whether the node has failed. */
 static void coroutine_fn
-file_co_synced(File *f)
+file_co_wait_judged(File *f)
 {
     while (ash_unlikely(f->n_judged > 0)) {
         co_queue_co_wait(&f->judged);
@@ -151,7 +151,7 @@ file_co_write_to(BlkNode *node, AioFile *aio, uint64_t offset, const IoVec *iov,
     if (ret != 0 && fua) {
         ret = file_co_judge_fua(node, aio, offset, iov, ret);
     } else if (fua) {
-        file_co_synced(blk_node_state(node));
+        file_co_wait_judged(blk_node_state(node));
     }
     return ret;
 }
@@ -223,7 +223,7 @@ file_co_flush_disk(BlkNode *node)
     if (ret != 0) {
         file_co_fail(node, ret);
     }
-    file_co_synced(f);
+    file_co_wait_judged(f);
     return ret;
 }
 

@@ -93,6 +93,8 @@ typedef struct SimDiskStats {
     uint64_t n_enospc;
     uint64_t n_pages_lost; /* by failed write-back */
     uint64_t n_power_cuts;
+    uint64_t n_power_cuts_dirty; /* of them: with something to lose */
+    uint64_t n_power_cuts_lossy; /* of these: something was lost */
     uint64_t n_kills;
     uint64_t n_zombie_writes;  /* of killed processes, after their death */
     uint64_t n_double_writers; /* of these: while another process writes */

@@ -185,9 +185,11 @@ sim_write_apply(SimDisk *disk, SimFile *file, uint64_t offset, const IoVec *iov,
     return fault ? -fault : (int64_t)bytes;
 }
 
-/* Has this file description to be told about a failed write-back? */
-static int
-sim_flush_report(SimDisk *disk, SimFile *file)
+/* A sync that gave @r: has this file description to be told about a failed
+ * write-back?  That is when the caller learns of it: of two syncs at a time,
+ * none succeeds while the other keeps the bad news to itself. */
+static int64_t
+sim_flush_report(SimDisk *disk, SimFile *file, int64_t r)
 {
     SimInode *inode = file->inode;
     bool news = disk->config.report_once ? inode->reported != inode->errseq
@@ -195,7 +197,7 @@ sim_flush_report(SimDisk *disk, SimFile *file)
 
     file->errseq_seen = inode->errseq;
     inode->reported = inode->errseq;
-    return news ? -inode->wb_error : 0;
+    return news ? -inode->wb_error : r;
 }
 
 /* The host writes back on its own, and may fail at it. */
@@ -230,26 +232,19 @@ sim_note_writer(const SimIo *io)
     }
 }
 
-/* RWF_DSYNC, after a write that gave @r.  @fails: the sync does. */
-static int64_t
-sim_write_sync(const SimIo *io, uint64_t op, int64_t r, bool fails)
+/* RWF_DSYNC: @bytes that operation @op wrote become durable, or the sync
+ * fails. */
+static void
+sim_write_sync(const SimIo *io, uint64_t op, uint64_t bytes, bool fails)
 {
     SimInode *inode = io->file->inode;
-    int err;
 
     if (fails) {
         sim_fault_lose(io->disk, inode, io->fault.err);
-        io->file->errseq_seen = inode->errseq;
-        inode->reported = inode->errseq;
-        return -io->fault.err;
+    } else if (!sim_io_has(io, SIM_FAULT_NO_FUA)) {
+        sim_store_flush_op(inode->store, op, io->offset, bytes);
+        inode->name_durable = true;
     }
-    if (r <= 0 || sim_io_has(io, SIM_FAULT_NO_FUA)) {
-        return r;
-    }
-    err = sim_flush_report(io->disk, io->file);
-    sim_store_flush_op(inode->store, op, io->offset, (uint64_t)r);
-    inode->name_durable = true;
-    return err < 0 ? err : r;
 }
 
 int64_t coroutine_fn
@@ -259,8 +254,8 @@ sim_engine_co_writev(AioFile *f, uint64_t offset, const IoVec *iov,
     SimIo io = { 0 };
     int64_t r = sim_io_co_begin(&io, f, SIM_OP_WRITE, offset, iov->bytes);
     SimInode *inode = sim_file(f)->inode;
-    uint64_t op = 0;
     bool fails = sim_io_has(&io, SIM_FAULT_ERROR), sync_fails = false;
+    uint64_t op = 0;
 
     if (r == 0 && (!sim_is_writable(f) || !sim_is_aligned(f, offset, iov))) {
         r = sim_is_writable(f) ? -EINVAL : -EBADF;
@@ -275,15 +270,19 @@ sim_engine_co_writev(AioFile *f, uint64_t offset, const IoVec *iov,
     if (r == 0) {
         sim_note_writer(&io);
         io.offset += sim_io_has(&io, SIM_FAULT_MISDIRECT) ? SIM_SECTOR : 0;
+        /* Either the write fails, or it is done and the sync does. */
         sync_fails = fails && flags & AIO_WRITE_FUA &&
                      sim_rng_chance(&io.disk->rng, 500);
         r = sim_write_apply(io.disk, io.file, io.offset, iov,
                             fails && !sync_fails ? io.fault.err : 0, &op);
-        if (flags & AIO_WRITE_FUA) {
-            r = sim_write_sync(&io, op, r, sync_fails);
-        }
+    }
+    if (r > 0 && flags & AIO_WRITE_FUA) {
+        sim_write_sync(&io, op, (uint64_t)r, sync_fails);
     }
     r = sim_io_co_end(&io, op, r);
+    if (r > 0 && flags & AIO_WRITE_FUA) {
+        r = sim_flush_report(io.disk, io.file, r);
+    }
     if (r > 0) {
         sim_writeback(io.disk, io.file);
     }
@@ -316,25 +315,23 @@ int coroutine_fn
 sim_engine_co_flush(AioFile *f)
 {
     SimIo io = { 0 };
-    SimFile *file = sim_file(f);
-    uint64_t mark = sim_store_mark(file->inode->store);
-    int r = sim_io_co_begin(&io, f, SIM_OP_FLUSH, 0, 0);
+    SimInode *inode = sim_file(f)->inode;
+    uint64_t mark = sim_store_mark(inode->store);
+    int64_t r = sim_io_co_begin(&io, f, SIM_OP_FLUSH, 0, 0);
 
     if (r == 0 && sim_io_has(&io, SIM_FAULT_DROP)) {
         return (int)sim_io_co_end(&io, 0, 0);
     }
-    if (r == 0) {
-        if (sim_io_has(&io, SIM_FAULT_ERROR)) {
-            sim_fault_lose(io.disk, file->inode, io.fault.err);
-        } else if (sim_io_has(&io, SIM_FAULT_LIE)) {
-            sim_fault_lose(io.disk, file->inode, EIO);
-            file->errseq_seen = file->inode->errseq;
-            file->inode->reported = file->inode->errseq;
-        } else {
-            sim_store_flush(file->inode->store, mark);
-            file->inode->name_durable = true;
-        }
-        r = sim_flush_report(io.disk, file);
+    if (r == 0 && sim_io_has(&io, SIM_FAULT_ERROR)) {
+        sim_fault_lose(io.disk, inode, io.fault.err);
+    } else if (r == 0 && sim_io_has(&io, SIM_FAULT_LIE)) {
+        sim_fault_lose(io.disk, inode, EIO);
+        io.file->errseq_seen = inode->errseq;
+        inode->reported = inode->errseq;
+    } else if (r == 0) {
+        sim_store_flush(inode->store, mark);
+        inode->name_durable = true;
     }
-    return (int)sim_io_co_end(&io, 0, r);
+    r = sim_io_co_end(&io, 0, r);
+    return (int)(r == 0 ? sim_flush_report(io.disk, io.file, 0) : r);
 }

@@ -281,8 +281,9 @@ sim_run_work(SimRun *run, SimStop stop)
     run->trigger =
         stop == SIM_STOP_IDLE
             ? UINT64_MAX
-            : begun + sim_rng_skewed(run->rng, 1,
-                                     run->config->n_steps / run->swarm.n_lives);
+            : begun + sim_rng_between(
+                          run->rng, 1,
+                          2 * run->config->n_steps / run->swarm.n_lives);
     for (unsigned i = 0; i < run->swarm.n_slots; i++) {
         sim_run_add_slot(run, i, false);
     }

@@ -38,12 +38,12 @@ sim_slot_configure(SimSlot *slot, SimClientConfig *config)
                                  .timeout_ns = 120 * SIM_S };
     if (!slot->verify) {
         sim_swarm_draw_client(&run->swarm, run->rng, config);
-        config->n_requests = (unsigned)sim_rng_skewed(
+        config->n_requests = (unsigned)sim_rng_between(
             run->rng, 1,
-            ash_max(2, run->config->n_steps /
-                           (run->swarm.n_slots * run->swarm.n_clients *
-                            run->swarm.n_lives) *
-                           2));
+            4 * run->config->n_steps /
+                    (run->swarm.n_slots * run->swarm.n_clients *
+                     run->swarm.n_lives) +
+                1);
     }
     config->world = run->world;
     config->loop = sim_run_loop(run, 2, 0);
