@@ -6,7 +6,6 @@ daemon may take to start or to end.
 
 SPDX-License-Identifier: BSD-3-Clause
 """
-import collections
 import os
 import shutil
 import subprocess
@@ -15,10 +14,10 @@ import nbd
 import pytest
 
 import harness
-import wire
+from fixtures import COUNTS, count, dial, refuse, start
+from fixtures import pytest_terminal_summary
 from guest.guest import Guest
 
-COUNTS = collections.Counter()
 # Clients are the distribution's, whatever else the caller has in its path.
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -27,19 +26,6 @@ def pytest_configure(config):
     config.addinivalue_line(
         "markers", "beyond_qemu: requires what qemu-storage-daemon lacks, so "
         "it fails when ASHLARD names that program")
-
-
-def pytest_terminal_summary(terminalreporter):
-    text = ", ".join(f"{n} {what}" for what, n in sorted(COUNTS.items()))
-    terminalreporter.write_line(f"counts: {text or 'nothing'}")
-
-
-@pytest.fixture
-def count():
-    """count(what, n=1): a figure for the summary."""
-    def add(what, n=1):
-        COUNTS[what] += n
-    return add
 
 
 @pytest.fixture
@@ -73,47 +59,6 @@ def run(tmp_path):
             f"{command}: exit status {done.returncode}\n"
             f"{done.stdout}\n{done.stderr}")
         return done
-    return call
-
-
-@pytest.fixture
-def start(tmp_path):
-    """start(*args, listen=[address...]): a daemon that is ready.
-
-    Those still running at the end of the test get SIGTERM and must end well.
-    """
-    daemons = []
-
-    def launch(*args, listen=(), **options):
-        log = tmp_path / f"daemon-{len(daemons)}.stderr"
-        daemon = harness.Daemon(args, listen, log, **options)
-        daemons.append(daemon)
-        COUNTS["daemons started"] += 1
-        return daemon.wait_ready()
-
-    yield launch
-    running = [d for d in daemons if d.is_running()]
-    try:
-        for daemon in running:
-            daemon.stop()
-    finally:
-        for daemon in running:
-            if daemon.is_running():
-                daemon.kill()
-
-
-@pytest.fixture
-def refuse():
-    """refuse(*args): a start that fails with status 1; what was said."""
-    def call(*args):
-        COUNTS["starts refused"] += 1
-        done = subprocess.run(
-            [*harness.program(), *[str(a) for a in args]], text=True,
-            stdin=subprocess.DEVNULL, capture_output=True,
-            timeout=harness.PATIENCE, check=False)
-        harness.check_stderr(done.stderr)
-        assert done.returncode == 1, (done.returncode, done.stderr)
-        return done.stderr
     return call
 
 
@@ -156,22 +101,6 @@ def connect():
 
     yield open_handle
     handles.clear()  # libnbd for Python has no other way to close
-
-
-@pytest.fixture
-def dial():
-    """dial(daemon, **options): a connection that can also break the rules."""
-    conns = []
-
-    def open_wire(daemon, **options):
-        conn = wire.Wire(harness.dial(daemon.listen[0]), **options)
-        conns.append(conn)
-        COUNTS["wire connections"] += 1
-        return conn
-
-    yield open_wire
-    for conn in conns:
-        conn.close()
 
 
 @pytest.fixture
