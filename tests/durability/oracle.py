@@ -133,9 +133,7 @@ class Clients:
         """A random request; none if the draw hits what is in flight."""
         draw = self.rng.random()
         if self.flushes and draw < 0.12:
-            covered = self.oracle.begin_flush()
-            cookie = conn.send(wire.FLUSH)
-            self.sent[conn, cookie] = ("flush", covered, False)
+            self.flush(conn)
             return
         n = self.rng.choice([1, 1, 3, 8, 8, 16, 64, MAX_SECTORS])
         first = self.rng.randrange(self.oracle.n_sectors - n + 1)
@@ -146,17 +144,29 @@ class Clients:
         sectors = range(first, first + n)
         if not self.busy.isdisjoint(sectors):
             return
-        self.busy.update(sectors)
         fua = self.flushes and self.rng.random() < 0.15
         flags = wire.FUA if fua else 0
         kind = (wire.WRITE if draw < 0.9 else
                 wire.TRIM if draw < 0.95 else wire.ZERO)
         if kind == wire.ZERO and self.rng.random() < 0.5:
             flags |= wire.NO_HOLE
+        self.modify(conn, kind, first, n, flags)
+
+    def modify(self, conn, kind, first, n, flags=0):
+        """Send a WRITE, ZERO or TRIM of sectors that nothing else has."""
+        self.busy.update(range(first, first + n))
         op = self.oracle.submit(first, n, kind)
         cookie = conn.send(kind, first * SECTOR, n * SECTOR, flags,
                            op.payload() if kind == wire.WRITE else b"")
-        self.sent[conn, cookie] = ("op", op, fua)
+        self.sent[conn, cookie] = ("op", op, bool(flags & wire.FUA))
+
+    def write(self, conn, first, n, flags=0):
+        self.modify(conn, wire.WRITE, first, n, flags)
+
+    def flush(self, conn):
+        covered = self.oracle.begin_flush()
+        cookie = conn.send(wire.FLUSH)
+        self.sent[conn, cookie] = ("flush", covered, False)
 
     def in_flight(self, conn):
         return sum(1 for c, _ in self.sent if c is conn)

@@ -14,6 +14,8 @@ KINDS = ["ext4", "xfs", "btrfs", "device"]
 CUTS = 40
 CUTS_OF_ONE_KIND = 10
 PATIENCE = 20
+ROUNDS_OF_SYNCS = 40
+SYNC_DELAY = 0.0004
 
 
 def load(clients, rng, wanted):
@@ -86,6 +88,30 @@ def test_each_request_by_itself(kind, how, command, wired, serve, dial, rng,
                              payload).error == wire.OK
             expected.ack(op, True)
             cut_and_check(disk, expected, count)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_flush_beside_a_durable_write(kind, wired, serve, dial, rng, count):
+    """Whichever is answered first, it has not relied on the other."""
+    disk = wired(kind)
+    daemon = serve(disk.disk, ",aio=io_uring,cache.direct=on",
+                   device=kind == "device")
+    expected = oracle.Oracle(disk.sectors)
+    a, b = clients = [dial(daemon), dial(daemon)]
+    pump = oracle.Clients(clients, expected, rng)
+    for i in range(ROUNDS_OF_SYNCS):
+        for first in (i * 16, 4096 + i * 8, 6000 + i * 8):
+            pump.write(a, first, 8)
+        pump.finish()
+        pump.write(a, 2000 + i * 8, 8, wire.FUA)
+        delay = time.monotonic() + rng.random() * SYNC_DELAY
+        while time.monotonic() < delay:
+            pass
+        pump.flush(b)
+        while not pump.take(lambda kind, fua: True, PATIENCE):
+            pass
+        cut_and_check(disk, expected, count)
+        pump.finish()
 
 
 @pytest.mark.parametrize("kind", KINDS)
