@@ -88,6 +88,7 @@ regular_co_trim(BlkNode *node, BlkRange range)
 
 const BlkDriver blk_driver_file = {
     .name = "file",
+    .help = "a regular file of the host",
     .kind = BLK_PROTOCOL,
     .state_bytes = sizeof(File),
     .options = file_option_specs,

@@ -259,6 +259,20 @@ nbd_buf_try_get(NbdAccount *account, size_t bytes)
     return nbd_buf_new(account, class);
 }
 
+NbdBuf *
+nbd_buf_force(NbdAccount *account, size_t bytes)
+{
+    unsigned class = nbd_pool_class(bytes);
+    size_t capacity = NBD_BUF_BYTES << class;
+
+    ash_assert(class < NBD_POOL_CLASSES);
+    g_mutex_lock(&account->budget->lock);
+    account->budget->used += capacity;
+    g_mutex_unlock(&account->budget->lock);
+    account->used += capacity;
+    return nbd_buf_new(account, class);
+}
+
 NbdBuf *coroutine_fn
 nbd_buf_co_get(NbdAccount *account, size_t bytes)
 {

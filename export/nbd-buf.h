@@ -7,10 +7,13 @@
  * connection and the budget of the server until its last reference goes.  When
  * either is used up, whoever wants more waits, which in the end stops reading
  * the client's socket.  A connection may always have NBD_ACCOUNT_FLOOR bytes,
- * so that it makes progress whatever others hold.
+ * so that it makes progress whatever others hold.  Who holds memory for a
+ * request must not wait for more: heads of replies, which end requests, are
+ * counted and never refused.
  *
  * Layer:   export.      Thread: the connection's loop; the budget any.
- * Yields:  nbd_buf_co_get().      Bounds: budget + floor a connection.
+ * Yields:  nbd_buf_co_get().      Bounds: budget + floor and heads of replies
+ *                                 a connection.
  * Tests:   tests/unit/export/test-buf.c
  *
  * SPDX-License-Identifier: BSD-3-Clause
@@ -89,6 +92,8 @@ void nbd_account_discharge(NbdAccount *account, size_t bytes);
 
 /* At least @bytes with one reference; NULL: not now. */
 NbdBuf *nbd_buf_try_get(NbdAccount *account, size_t bytes);
+/* The same, beyond the budgets if need be.  NULL: out of memory. */
+NbdBuf *nbd_buf_force(NbdAccount *account, size_t bytes);
 /* The same, but waits until the budgets allow it.  NULL: out of memory. */
 NbdBuf *coroutine_fn nbd_buf_co_get(NbdAccount *account, size_t bytes);
 

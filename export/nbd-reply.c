@@ -87,6 +87,26 @@ nbd_reply_try_reserve(NbdConn *conn, size_t bytes)
     return start;
 }
 
+uint8_t *
+nbd_reply_reserve(NbdConn *conn, size_t bytes, NbdBuf **ret_buf)
+{
+    uint8_t *head = nbd_reply_try_reserve(conn, bytes);
+
+    if (ash_unlikely(!head)) {
+        NbdBuf *buf = nbd_buf_force(&conn->account, bytes);
+
+        if (!buf) {
+            return NULL;
+        }
+        nbd_buf_unref(conn->out_buf);
+        conn->out_buf = buf;
+        buf->used = bytes;
+        head = buf->data;
+    }
+    *ret_buf = nbd_buf_ref(conn->out_buf);
+    return head;
+}
+
 void
 nbd_reply_add(NbdConn *conn, NbdBuf *take_buf, const uint8_t *data,
               size_t bytes)
@@ -175,12 +195,12 @@ nbd_reply_done_into(NbdRequest *r, int ret, NbdBuf *take_buf, uint8_t *head)
     nbd_reply_end(r);
 }
 
-void coroutine_fn
-nbd_reply_co_done(NbdRequest *r, int ret)
+void
+nbd_reply_done(NbdRequest *r, int ret)
 {
     NbdConn *conn = r->conn;
     NbdBuf *buf;
-    uint8_t *head = nbd_reply_co_reserve(conn, NBD_REPLY_DONE_MAX, 0, 1, &buf);
+    uint8_t *head = nbd_reply_reserve(conn, NBD_REPLY_DONE_MAX, &buf);
 
     if (!head) {
         nbd_conn_kill(conn);

@@ -214,7 +214,7 @@ nbd_request_co_run(void *arg)
     default:
         ash_unreachable();
     }
-    nbd_reply_co_done(r, ret);
+    nbd_reply_done(r, ret);
 }
 
 /* ---- dispatch ---- */
@@ -276,18 +276,18 @@ nbd_request_co_dispatch(NbdConn *conn, const NbdCall *call)
         return -EPROTO;
     }
     if (ret < 0) {
-        nbd_reply_co_done(r, ret);
+        nbd_reply_done(r, ret);
         return 0;
     }
     if (call->command == NBD_CMD_READ && r->range.bytes > 0) {
-        if (nbd_read_co_try_splice(r)) {
+        if (nbd_read_try_splice(r)) {
             return 0;
         }
         if (!nbd_read_co_reserve(r)) {
             return -ENOMEM;
         }
     } else if (call->command == NBD_CMD_READ) {
-        nbd_reply_co_done(r, 0);
+        nbd_reply_done(r, 0);
         return 0;
     }
     coro_spawn(nbd_request_co_run, r);

@@ -214,13 +214,12 @@ server_co_apply(Server *server, GError **error)
         .connection_memory_bytes = server->opts->connection_memory_bytes,
     };
 
-    if (!server_open_listeners(server, error)) {
-        return false;
-    }
     server->graph = blk_graph_new(drivers, server->state_dir);
     server->nbd = nbd_server_new(&config);
+    /* Last: whoever can connect finds images locked and exports there. */
     return server_co_open_nodes(server, error) &&
-           server_co_add_exports(server, error);
+           server_co_add_exports(server, error) &&
+           server_open_listeners(server, error);
 }
 
 static void coroutine_fn

@@ -32,6 +32,21 @@ test_add_co(const char *path, CoroFn *fn)
     g_test_add_data_func(path, (const void *)(uintptr_t)fn, test_run_data);
 }
 
+void
+test_assert_same(const void *a, const void *b, size_t n)
+{
+    const uint8_t *x = a;
+    const uint8_t *y = b;
+    size_t i = 0;
+
+    while (i < n && x[i] == y[i]) {
+        i++;
+    }
+    if (i < n) {
+        g_error("byte %zu of %zu: 0x%02x, expected 0x%02x", i, n, x[i], y[i]);
+    }
+}
+
 /* ---- nodes ---- */
 
 static BlkOptions *
@@ -140,6 +155,7 @@ main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     test_fault_add();
+    test_fault_device_add();
     test_null_add();
     test_raw_add();
     test_table_add();
