@@ -100,6 +100,21 @@ class Storage:
     def tmpfs(self, size):
         return self.mount("-t", "tmpfs", "-o", f"size={size}", "none")
 
+    def fill(self, where):
+        """Nothing more fits in there, until the result is removed."""
+        path = os.path.join(where, "filler")
+        with open(path, "wb", buffering=0) as f:
+            size = MIB
+            while size >= KIB:
+                try:
+                    if f.write(bytes(size)) < size:
+                        size //= 2
+                except OSError as e:
+                    if e.errno != errno.ENOSPC:
+                        raise
+                    size //= 2
+        return path
+
     def loop(self, file, *options):
         """A block device over @file."""
         dev = run("losetup", "--find", "--show", *options, file)

@@ -379,8 +379,7 @@ test_co_fua(void *arg)
         const char *log;
     } cases[] = {
         { true, true, false, "", "top:w0+512:fua leaf:w0+512:fua" },
-        { true, true, true, "",
-          "top:w0+512:fua leaf:w0+512 leaf:fo leaf:fd" },
+        { true, true, true, "", "top:w0+512:fua leaf:w0+512 leaf:fo leaf:fd" },
         { false, true, false, "",
           "top:w0+512:fua leaf:w0+512 leaf:fo leaf:fd" },
         { true, false, false, "",
