@@ -127,6 +127,7 @@ class Clients:
         self.busy = set()   # sectors of operations in flight
         self.sent = {}      # (conn, cookie): (kind, Op or covered, fua)
         self.n_acked = 0
+        self.n_refused = 0
         self.n_flushed = 0  # flushes and FUA requests that succeeded
 
     def send_one(self, conn):
@@ -171,12 +172,16 @@ class Clients:
     def in_flight(self, conn):
         return sum(1 for c, _ in self.sent if c is conn)
 
-    def receive_one(self, conn):
-        """Take one reply; it must be a good one.  Its kind, and FUA."""
+    def receive_one(self, conn, refusals=()):
+        """Take one reply; it must be a good one, or one of @refusals, which
+        may have changed something or not.  Its kind, and FUA."""
         cookie, reply = conn.receive()
         kind, what, fua = self.sent.pop((conn, cookie))
-        assert reply.error == wire.OK, (kind, reply.error)
-        if kind == "flush":
+        if reply.error in refusals:
+            self.n_refused += 1
+        elif reply.error != wire.OK:
+            raise AssertionError((kind, reply.error))
+        elif kind == "flush":
             self.oracle.settle(what)
             self.n_flushed += 1
         else:
@@ -206,6 +211,15 @@ class Clients:
                 if stop and stop(kind, fua):
                     return True
         return False
+
+    def drain(self, refusals=()):
+        """Take what a daemon that ends, or was killed, had still sent."""
+        for conn in self.conns:
+            try:
+                while True:
+                    self.receive_one(conn, refusals)
+            except (EOFError, ConnectionResetError):
+                pass
 
     def finish(self):
         """Wait for all that is in flight."""
