@@ -288,6 +288,7 @@ file_co_open_all(BlkNode *node, AioEngine *engine, bool block, GError **error)
     if (failed != 0) {
         blk_node_fail(node, failed);
         f->recorded = true;
+        file_tell_failure(node, NULL);
     }
     return true;
 }
