@@ -438,7 +438,7 @@ test_help(void)
         g_assert_cmpuint(strlen(*line), <=, 79);
         g_assert_false(g_str_has_suffix(*line, " "));
     }
-    free(text);
+    g_free(text);
 }
 
 /* "Fl f , Fl -format Ar FORMAT" of an .It line that begins with Fl. */
