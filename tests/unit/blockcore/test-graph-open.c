@@ -1,6 +1,6 @@
 /*
- * tests/unit/blockcore/test-graph-open.c - from options to nodes: names, options,
- * what children inherit, how deep it may go.
+ * tests/unit/blockcore/test-graph-open.c - from options to nodes: names,
+ * options, what children inherit, how deep it may go.
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
