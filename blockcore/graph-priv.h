@@ -19,10 +19,10 @@ struct BlkGraph {
     const BlkDriver *const *drivers; /* NULL-terminated */
     char *state_dir;
     BlkGraphTellFn *tell; /* NULL: nobody listens */
-    Loop *loop;        /* that made the graph */
-    BlkGraphLock lock; /* held by whoever changes the graph */
-    GMutex mutex;      /* of the fields below; never held across a yield */
-    AshList nodes;     /* BlkNode.graph_link, in the order of opening */
+    Loop *loop;           /* that made the graph */
+    BlkGraphLock lock;    /* held by whoever changes the graph */
+    GMutex mutex;         /* of the fields below; never held across a yield */
+    AshList nodes;        /* BlkNode.graph_link, in the order of opening */
     GHashTable *names; /* to BlkNode, or NULL if claimed for something else */
     unsigned n_anonymous;
 };
