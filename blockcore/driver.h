@@ -176,7 +176,7 @@ const char *blk_node_state_dir(const BlkNode *node);
 /**
  * blk_node_fail() - the node lost acknowledged data (a failed flush): every
  * later flush and modifying request fails with @err; reads go on.
- * The first call counts.  Source: durability.md C7.
+ * The first call counts.  Source: docs/durability.md, C7.
  */
 void blk_node_fail(BlkNode *node, int err);
 int blk_node_failed(const BlkNode *node); /* 0 or -errno */

@@ -12,10 +12,10 @@
  * its I/O.  A conflict is therefore looked at again for a while, but only as
  * long as no living process is known to hold the lock.
  *
- * Source:  block-layer contract, row 16, invariant 117; durability.md C15.
+ * Source:  docs/durability.md, C15; docs/decisions/0002-locks-of-qemu.md.
  * Layer:   drivers.      Thread: the node's loop.
  * Yields:  file_lock_co_check().
- * Tests:   tests/unit/drivers/test-file-lock.c
+ * Tests:   tests/unit/drivers/test-file*.c, tests/scenario/
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
