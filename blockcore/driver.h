@@ -46,8 +46,6 @@ struct BlkDriver {
     void coroutine_fn (*co_close)(BlkNode *node); /* NULL: nothing to do */
     /* Size in bytes, exact.  required; a filter may leave it NULL. */
     int coroutine_fn (*co_size)(BlkNode *node, uint64_t *ret);
-    /* Bytes allocated on the host.  NULL: the primary child's. */
-    int coroutine_fn (*co_allocated)(BlkNode *node, uint64_t *ret);
     /* @ret comes with the children's merged limits.  NULL: those. */
     void (*get_limits)(BlkNode *node, BlkLimits *ret);
     /* Which permissions on @edge follow from what the node's parents hold.
