@@ -7,7 +7,8 @@
  * (durability.md C7).  If the write did, nothing is lost and only this request
  * fails.  The two are told apart for a full disk, and for direct I/O, by writing
  * once more without the sync: had that part worked the first time, then its
- * space is there and it works again.
+ * space is there and it works again.  The host has told us of the loss, if it
+ * is one, and tells nobody else: until we know, no other sync succeeds.
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -22,24 +23,51 @@
 
 /* ---- failure ---- */
 
-/* The file lost data, or may have: say so for ever. */
-static ASH_COLD void coroutine_fn
+void
+file_tell_failure(BlkNode *node, const char *more)
+{
+    const File *f = blk_node_state(node);
+    const char *state_dir = blk_node_state_dir(node);
+    g_autofree char *path = g_shell_quote(f->path);
+    g_autofree char *dir = g_shell_quote(state_dir ? state_dir : "");
+
+    blk_node_tell(node,
+                  "'%s' lost acknowledged data: %s: it is only read from now "
+                  "on%s%s; check or restore it, stop the daemon, run ashlard "
+                  "--forget-failure %s%s%s; then start the daemon",
+                  f->path, g_strerror(-blk_node_failed(node)),
+                  more ? ", and that could not be recorded: " : "",
+                  more ? more : "", path, state_dir ? " --state-dir " : "",
+                  state_dir ? dir : "");
+}
+
+/* The file lost data, or may have: say so for ever.  Clients get EIO, also of
+ * a full disk: who makes room and tries again gets nothing back. */
+static ASH_COLD int coroutine_fn
 file_co_fail(BlkNode *node, int err)
 {
     File *f = blk_node_state(node);
     const char *state_dir = blk_node_state_dir(node);
     bool is_known = blk_node_failed(node) != 0;
+    g_autoptr(GError) error = NULL;
     AioStat st;
 
     blk_node_fail(node, err);
-    if (is_known || !state_dir) {
-        return;
+    if (is_known) {
+        return -EIO;
     }
     /* The time of the last change is that of now. */
     if (aio_file_co_stat(f->aio, &st) != 0) {
         st = f->st;
     }
-    (void)file_failure_co_record(state_dir, &st, f->path, err, NULL);
+    if (!state_dir) {
+        file_tell_failure(node, "there is no state directory");
+    } else if (file_failure_co_record(state_dir, &st, f->path, err, &error)) {
+        file_tell_failure(node, NULL);
+    } else {
+        file_tell_failure(node, error->message);
+    }
+    return -EIO;
 }
 
 /* ---- read ---- */
@@ -112,13 +140,26 @@ static ASH_COLD int coroutine_fn
 file_co_judge_fua(BlkNode *node, AioFile *aio, uint64_t offset,
                   const IoVec *iov, int err)
 {
+    File *f = blk_node_state(node);
     bool direct = (aio->open_flags & O_DIRECT) != 0;
 
+    f->n_judged++;
     if ((!direct && !file_is_full(err)) ||
         aio_file_co_write(aio, offset, iov, 0) != err) {
-        file_co_fail(node, err);
+        err = file_co_fail(node, err);
     }
+    f->n_judged--;
+    co_queue_wake_all(&f->judged);
     return err;
+}
+
+/* Something was synced; the core asks next whether the node has failed. */
+static void coroutine_fn
+file_co_wait_judged(File *f)
+{
+    while (ash_unlikely(f->n_judged > 0)) {
+        co_queue_co_wait(&f->judged);
+    }
 }
 
 static int coroutine_fn
@@ -136,13 +177,14 @@ file_co_write_to(BlkNode *node, AioFile *aio, uint64_t offset, const IoVec *iov,
     ret = aio_file_co_write(aio, offset, iov, fua ? AIO_WRITE_FUA : 0);
     if (ret != 0 && fua) {
         ret = file_co_judge_fua(node, aio, offset, iov, ret);
+    } else if (fua) {
+        file_co_wait_judged(blk_node_state(node));
     }
     return ret;
 }
 
-/* A direct write that touches the end of a file of odd size: what lies before
- * FILE_TAIL_BYTES directly, the rest, up to the end of the file at most, through
- * the page cache. */
+/* A direct write that touches the tail of a file of odd size: what lies before
+ * the tail directly, the rest, at most to the end, through the page cache. */
 static int coroutine_fn
 file_co_write_tail(BlkNode *node, BlkRange range, const IoVec *iov, bool fua)
 {
@@ -198,16 +240,20 @@ int coroutine_fn
 file_co_flush_disk(BlkNode *node)
 {
     File *f = blk_node_state(node);
-    int ret = blk_node_failed(node);
+    int ret;
 
-    if (ret != 0 || blk_node_options(node)->cache_no_flush) {
-        return ret;
+    if (blk_node_failed(node) != 0) {
+        return -EIO;
+    }
+    if (blk_node_options(node)->cache_no_flush) {
+        return 0;
     }
     /* All open files of an inode: the tail's pages too. */
     ret = aio_file_co_flush(f->aio);
     if (ret != 0) {
-        file_co_fail(node, ret);
+        ret = file_co_fail(node, ret);
     }
+    file_co_wait_judged(f);
     return ret;
 }
 

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "blockcore/driver.h"
+#include "coro/co-lock.h"
 #include "drivers/aio/engine.h"
 #include "drivers/file-lock.h"
 #include "drivers/file-status.h"
@@ -32,6 +33,8 @@ typedef struct File {
     bool may_resize; /* a parent may write past the end */
     bool no_punch;   /* the host said that it can't */
     bool no_zero;
+    unsigned n_judged;  /* failed durable writes, not understood yet */
+    CoQueue judged;     /* syncs that wait for these */
     uint32_t align;     /* of requests */
     uint32_t mem_align; /* of memory */
     AioStat st;         /* as of open */
@@ -62,6 +65,10 @@ int coroutine_fn file_co_flush_disk(BlkNode *node);
 int coroutine_fn file_co_status(BlkNode *node, BlkRange range, BlkExtent *ret);
 int file_map(BlkNode *node, BlkRange range, BlkFileRange *ret);
 int file_try_read(BlkNode *node, BlkRange range, const IoVec *iov);
+
+/* Tell the operator that the file of this failed node lost data, and how to go
+ * on.  @more: why the failure could not be recorded, NULL: it is. */
+void file_tell_failure(BlkNode *node, const char *more);
 
 /* Zero or give back [range.offset, ...) up to the end: aio_file_co_space()
  * with the status forgotten around it. */

@@ -287,6 +287,7 @@ file_co_open_all(BlkNode *node, AioEngine *engine, bool block, GError **error)
     failed = state_dir ? file_failure_co_find(state_dir, &f->st) : 0;
     if (failed != 0) {
         blk_node_fail(node, failed);
+        file_tell_failure(node, NULL);
     }
     return true;
 }
@@ -300,6 +301,7 @@ file_co_open(BlkNode *node, BlkOptions *opts, bool block, GError **error)
     AioEngine *engine;
 
     f->direct = blk_node_options(node)->cache_direct;
+    co_queue_init(&f->judged);
     if (!file_take_options(node, opts, &o, error)) {
         g_free(o.filename);
         return false;

@@ -40,6 +40,7 @@ regular_get_limits(BlkNode *node, BlkLimits *ret)
     ret->max_zero = FILE_SPACE_MAX;
     ret->fast_zero = true;
     ret->zero_init = true;
+    ret->fua_by_flush = f->st.sync_alone;
 }
 
 static int coroutine_fn

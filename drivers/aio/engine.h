@@ -73,6 +73,9 @@ typedef struct AioStat {
     uint32_t physical_block;
     uint32_t dio_mem_align; /* statx DIOALIGN; 0 if the host can't say */
     uint32_t dio_offset_align;
+    /* A sync may return before one of the same file that runs beside it has
+     * made durable what both cover, so there must be one at a time. */
+    bool sync_alone;
 } AioStat;
 
 struct AioFile {

@@ -309,6 +309,36 @@ test_co_failed_node(void *arg)
     pair_co_done(&p);
 }
 
+/* The host reports a loss once: whoever syncs at the same time may see nothing
+ * of it, and does not succeed all the same. */
+static void coroutine_fn
+test_co_fails_meanwhile(void *arg)
+{
+    FakeReq flush = { .op = BLK_OP_FLUSH };
+    FakeReq fua = { .op = BLK_OP_WRITE, .flags = BLK_REQ_FUA };
+    FakeReq plain = { .op = BLK_OP_WRITE };
+    Pair p;
+
+    ash_maybe(arg);
+    pair_co_open(&p, "", "");
+    g_assert_cmpint(pair_co_write(&p, 0), ==, 0);
+    flush.blk = fua.blk = plain.blk = p.blk;
+    fua.buf = plain.buf = p.buf;
+    fua.range = blk_range(0, 512);
+    plain.range = blk_range(512, 512);
+    p.leaf->hold_mask = (unsigned)FAKE_WRITE | FAKE_FLUSH_DISK;
+    fake_req_start(&flush);
+    fake_req_start(&fua);
+    fake_req_start(&plain);
+    blk_node_fail(p.leaf_node, -EIO);
+    fake_disk_release(p.leaf);
+    g_assert_cmpint(fake_req_co_wait(&flush), ==, -EIO);
+    g_assert_cmpint(fake_req_co_wait(&fua), ==, -EIO);
+    g_assert_cmpint(fake_req_co_wait(&plain), ==, 0);
+    pair_co_expect_failed(&p, p.blk);
+    pair_co_done(&p);
+}
+
 /* A driver that flushes its children itself is asked each time. */
 static void coroutine_fn
 test_co_flushes_children(void *arg)
@@ -367,23 +397,26 @@ test_co_writethrough(void *arg)
     pair_co_done(&p);
 }
 
-/* FUA x who can it natively x unsafe. */
+/* FUA x who can it natively x unsafe x who wants it as a flush. */
 static void coroutine_fn
 test_co_fua(void *arg)
 {
     static const struct {
         bool leaf_native;
         bool top_native;
+        bool leaf_by_flush;
         const char *options;
         const char *log;
     } cases[] = {
-        { true, true, "", "top:w0+512:fua leaf:w0+512:fua" },
-        { false, true, "", "top:w0+512:fua leaf:w0+512 leaf:fo leaf:fd" },
-        { true, false, "",
+        { true, true, false, "", "top:w0+512:fua leaf:w0+512:fua" },
+        { true, true, true, "", "top:w0+512:fua leaf:w0+512 leaf:fo leaf:fd" },
+        { false, true, false, "",
+          "top:w0+512:fua leaf:w0+512 leaf:fo leaf:fd" },
+        { true, false, false, "",
           "top:w0+512 leaf:w0+512 top:fo top:fd leaf:fo leaf:fd" },
-        { false, false, "",
+        { false, false, false, "",
           "top:w0+512 leaf:w0+512 top:fo top:fd leaf:fo leaf:fd" },
-        { true, true, "cache.no-flush=on",
+        { true, true, false, "cache.no-flush=on",
           "top:w0+512 leaf:w0+512 top:fo leaf:fo" },
     };
 
@@ -395,6 +428,7 @@ test_co_fua(void *arg)
         p.leaf->log_mask = p.top->log_mask = FAKE_ALL_IO;
         p.leaf->driver.write_flags = cases[i].leaf_native ? BLK_REQ_FUA : 0;
         p.top->driver.write_flags = cases[i].top_native ? BLK_REQ_FUA : 0;
+        p.leaf_node->limits.fua_by_flush = cases[i].leaf_by_flush;
         g_assert_cmpint(pair_co_write(&p, BLK_REQ_FUA), ==, 0);
         g_assert_cmpstr(fake_disk_take_log(p.leaf), ==, cases[i].log);
         pair_co_done(&p);
@@ -537,6 +571,8 @@ test_flush_add(void)
                 test_co_write_during_flush);
     test_add_co("/blockcore/flush/storm", test_co_storm);
     test_add_co("/blockcore/flush/failed-node", test_co_failed_node);
+    test_add_co("/blockcore/flush/node-fails-meanwhile",
+                test_co_fails_meanwhile);
     test_add_co("/blockcore/flush/flushes-children", test_co_flushes_children);
     test_add_co("/blockcore/flush/writethrough", test_co_writethrough);
     test_add_co("/blockcore/flush/fua", test_co_fua);
