@@ -180,3 +180,7 @@ const char *blk_node_state_dir(const BlkNode *node);
  */
 void blk_node_fail(BlkNode *node, int err);
 int blk_node_failed(const BlkNode *node); /* 0 or -errno */
+
+/* Say what the operator has to know or do; the owner of the graph passes it
+ * on.  For what no error carries: a file that failed. */
+void blk_node_tell(const BlkNode *node, const char *fmt, ...) ASH_PRINTF(2, 3);

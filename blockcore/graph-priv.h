@@ -18,6 +18,7 @@
 struct BlkGraph {
     const BlkDriver *const *drivers; /* NULL-terminated */
     char *state_dir;
+    BlkGraphTellFn *tell; /* NULL: nobody listens */
     Loop *loop;        /* that made the graph */
     BlkGraphLock lock; /* held by whoever changes the graph */
     GMutex mutex;      /* of the fields below; never held across a yield */

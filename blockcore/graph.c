@@ -36,6 +36,12 @@ blk_graph_new(const BlkDriver *const *drivers, const char *state_dir)
 }
 
 void
+blk_graph_set_tell(BlkGraph *graph, BlkGraphTellFn *fn)
+{
+    graph->tell = fn;
+}
+
+void
 blk_graph_free(BlkGraph *graph)
 {
     ash_assert(ash_list_is_empty(&graph->nodes));

@@ -26,6 +26,10 @@
 
 /* @drivers: NULL-terminated, borrowed.  @state_dir: NULL for none, copied. */
 BlkGraph *blk_graph_new(const BlkDriver *const *drivers, const char *state_dir);
+/* Who passes on what drivers say with blk_node_tell(), on any loop; set before
+ * the first node is opened. */
+typedef void BlkGraphTellFn(const char *node_name, const char *text);
+void blk_graph_set_tell(BlkGraph *graph, BlkGraphTellFn *fn);
 /* Everything was closed. */
 void blk_graph_free(BlkGraph *graph);
 

@@ -424,7 +424,7 @@ BlkReqFlags
 blk_node_durable_flags(const BlkNode *node, BlkReqFlags flags,
                        BlkReqFlags native, bool *ret_flush)
 {
-    if (node->options.cache_no_flush) {
+    if (node->options.cache_no_flush || node->limits.fua_by_flush) {
         native &= ~(BlkReqFlags)BLK_REQ_FUA;
     }
     *ret_flush = (flags & ~native & BLK_REQ_FUA) != 0;

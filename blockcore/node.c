@@ -6,6 +6,7 @@
  */
 #include "blockcore/node-priv.h"
 
+#include <stdarg.h>
 #include <string.h>
 
 #include "blockcore/graph-priv.h"
@@ -171,6 +172,22 @@ const char *
 blk_node_state_dir(const BlkNode *node)
 {
     return node->graph->state_dir;
+}
+
+void
+blk_node_tell(const BlkNode *node, const char *fmt, ...)
+{
+    BlkGraphTellFn *tell = node->graph->tell;
+    va_list args;
+
+    if (tell) {
+        g_autofree char *text = NULL;
+
+        va_start(args, fmt);
+        text = g_strdup_vprintf(fmt, args);
+        va_end(args);
+        tell(node->name, text);
+    }
 }
 
 /* ---- lost data ---- */

@@ -74,6 +74,9 @@ typedef struct BlkLimits {
     bool rotational;
     bool fast_zero; /* co_zero is never slower than a write of data */
     bool zero_init; /* a newly created one reads zero */
+    /* FUA is a write and a flush: one sync at a time can be trusted, or is
+     * better; the driver's native FUA is not used */
+    bool fua_by_flush;
 } BlkLimits;
 
 #define BLK_ALIGN_MAX ((uint32_t)64 << 10)

@@ -23,24 +23,51 @@
 
 /* ---- failure ---- */
 
-/* The file lost data, or may have: say so for ever. */
-static ASH_COLD void coroutine_fn
+void
+file_tell_failure(BlkNode *node, const char *more)
+{
+    const File *f = blk_node_state(node);
+    const char *state_dir = blk_node_state_dir(node);
+    g_autofree char *path = g_shell_quote(f->path);
+    g_autofree char *dir = g_shell_quote(state_dir ? state_dir : "");
+
+    blk_node_tell(node,
+                  "'%s' lost acknowledged data: %s: it is only read from now "
+                  "on%s%s; check or restore it, stop the daemon, run ashlard "
+                  "--forget-failure %s%s%s; then start the daemon",
+                  f->path, g_strerror(-blk_node_failed(node)),
+                  more ? ", and that could not be recorded: " : "",
+                  more ? more : "", path, state_dir ? " --state-dir " : "",
+                  state_dir ? dir : "");
+}
+
+/* The file lost data, or may have: say so for ever.  Clients get EIO, also of
+ * a full disk: who makes room and tries again gets nothing back. */
+static ASH_COLD int coroutine_fn
 file_co_fail(BlkNode *node, int err)
 {
     File *f = blk_node_state(node);
     const char *state_dir = blk_node_state_dir(node);
+    g_autoptr(GError) error = NULL;
     AioStat st;
 
     blk_node_fail(node, err);
-    if (f->recorded || !state_dir) {
-        return;
+    if (f->recorded) {
+        return -EIO;
     }
     f->recorded = true;
     /* The time of the last change is that of now. */
     if (aio_file_co_stat(f->aio, &st) != 0) {
         st = f->st;
     }
-    (void)file_failure_co_record(state_dir, &st, f->path, err, NULL);
+    if (!state_dir) {
+        file_tell_failure(node, "there is no state directory");
+    } else if (file_failure_co_record(state_dir, &st, f->path, err, &error)) {
+        file_tell_failure(node, NULL);
+    } else {
+        file_tell_failure(node, error->message);
+    }
+    return -EIO;
 }
 
 /* ---- read ---- */
@@ -119,7 +146,7 @@ file_co_judge_fua(BlkNode *node, AioFile *aio, uint64_t offset,
     f->n_judged++;
     if ((!direct && !file_is_full(err)) ||
         aio_file_co_write(aio, offset, iov, 0) != err) {
-        file_co_fail(node, err);
+        err = file_co_fail(node, err);
     }
     f->n_judged--;
     co_queue_wake_all(&f->judged);
@@ -213,15 +240,18 @@ int coroutine_fn
 file_co_flush_disk(BlkNode *node)
 {
     File *f = blk_node_state(node);
-    int ret = blk_node_failed(node);
+    int ret;
 
-    if (ret != 0 || blk_node_options(node)->cache_no_flush) {
-        return ret;
+    if (blk_node_failed(node) != 0) {
+        return -EIO;
+    }
+    if (blk_node_options(node)->cache_no_flush) {
+        return 0;
     }
     /* All open files of an inode: the tail's pages too. */
     ret = aio_file_co_flush(f->aio);
     if (ret != 0) {
-        file_co_fail(node, ret);
+        ret = file_co_fail(node, ret);
     }
     file_co_wait_judged(f);
     return ret;

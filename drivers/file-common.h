@@ -67,6 +67,10 @@ int coroutine_fn file_co_status(BlkNode *node, BlkRange range, BlkExtent *ret);
 int file_map(BlkNode *node, BlkRange range, BlkFileRange *ret);
 int file_try_read(BlkNode *node, BlkRange range, const IoVec *iov);
 
+/* Tell the operator that the file of this failed node lost data, and how to go
+ * on.  @more: why the failure could not be recorded, NULL: it is. */
+void file_tell_failure(BlkNode *node, const char *more);
+
 /* Zero or give back [range.offset, ...) up to the end: aio_file_co_space()
  * with the status forgotten around it. */
 int coroutine_fn file_co_space(BlkNode *node, AioSpaceOp op, BlkRange range);

@@ -288,6 +288,7 @@ file_co_open_all(BlkNode *node, AioEngine *engine, bool block, GError **error)
     if (failed != 0) {
         blk_node_fail(node, failed);
         f->recorded = true;
+        file_tell_failure(node, NULL);
     }
     return true;
 }
@@ -359,14 +360,26 @@ file_co_allocated(BlkNode *node, uint64_t *ret)
 
 /* ---- permissions and loops ---- */
 
+/* What users outside this node may do: parents of one node may share writing,
+ * for the node keeps them coherent; two programs, or two nodes, can't. */
+static BlkPerm
+file_shared_outside(const BlkNode *node, BlkPerm perm, BlkPerm shared)
+{
+    if (blk_node_options(node)->force_share) {
+        return BLK_PERM_ALL;
+    }
+    if (perm & BLK_PERM_WRITE) {
+        shared &= ~(BlkPerm)(BLK_PERM_WRITE | BLK_PERM_RESIZE);
+    }
+    return shared;
+}
+
 bool coroutine_fn
 file_co_check_perm(BlkNode *node, BlkPerm perm, BlkPerm shared, GError **error)
 {
     File *f = blk_node_state(node);
 
-    if (blk_node_options(node)->force_share) {
-        shared = BLK_PERM_ALL;
-    }
+    shared = file_shared_outside(node, perm, shared);
     return file_lock_co_check(&f->lock, f->aio, perm, shared, error);
 }
 
@@ -375,9 +388,7 @@ file_co_set_perm(BlkNode *node, BlkPerm perm, BlkPerm shared)
 {
     File *f = blk_node_state(node);
 
-    if (blk_node_options(node)->force_share) {
-        shared = BLK_PERM_ALL;
-    }
+    shared = file_shared_outside(node, perm, shared);
     f->may_resize = (perm & BLK_PERM_RESIZE) != 0;
     file_lock_set(&f->lock, f->aio, perm, shared);
 }

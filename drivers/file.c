@@ -40,6 +40,7 @@ regular_get_limits(BlkNode *node, BlkLimits *ret)
     ret->max_zero = FILE_SPACE_MAX;
     ret->fast_zero = true;
     ret->zero_init = true;
+    ret->fua_by_flush = f->st.sync_alone;
 }
 
 static int coroutine_fn
@@ -87,6 +88,7 @@ regular_co_trim(BlkNode *node, BlkRange range)
 
 const BlkDriver blk_driver_file = {
     .name = "file",
+    .help = "a regular file of the host",
     .kind = BLK_PROTOCOL,
     .state_bytes = sizeof(File),
     .options = file_option_specs,

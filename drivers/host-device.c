@@ -73,6 +73,7 @@ device_co_trim(BlkNode *node, BlkRange range)
 
 const BlkDriver blk_driver_host_device = {
     .name = "host_device",
+    .help = "a block device of the host",
     .kind = BLK_PROTOCOL,
     .state_bytes = sizeof(File),
     .options = file_option_specs,

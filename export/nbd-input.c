@@ -18,26 +18,27 @@
 /* Payloads up to here are used where they were received. */
 #define NBD_PAYLOAD_INLINE_MAX ((size_t)64 << 10)
 
-/* Make sure that there is an input buffer with room behind in_end. */
-static int coroutine_fn
-nbd_in_co_prepare(NbdConn *conn)
+/* Whether the input buffer has room behind in_end. */
+static bool
+nbd_in_has_room(NbdConn *conn)
 {
-    NbdBuf *old = conn->in;
-    size_t left = nbd_in_bytes(conn);
-    NbdBuf *buf;
+    NbdBuf *in = conn->in;
 
-    if (old && left == 0 && old->refs == 1) {
+    if (in && nbd_in_bytes(conn) == 0 && in->refs == 1) {
         conn->in_pos = 0;
         conn->in_end = 0;
-        return 0;
     }
-    if (old && conn->in_end < old->capacity) {
-        return 0;
-    }
-    buf = nbd_conn_co_get_buf(conn, NBD_BUF_BYTES);
-    if (!buf) {
-        return -ENOMEM;
-    }
+    return in && conn->in_end < in->capacity;
+}
+
+/* Go on in @take_buf; what is not used yet moves there. */
+static void
+nbd_in_replace(NbdConn *conn, NbdBuf *take_buf)
+{
+    NbdBuf *old = conn->in;
+    NbdBuf *buf = take_buf;
+    size_t left = nbd_in_bytes(conn);
+
     if (left > 0) {
         memcpy(buf->data, old->data + conn->in_pos, left);
     }
@@ -45,7 +46,40 @@ nbd_in_co_prepare(NbdConn *conn)
     conn->in = buf;
     conn->in_pos = 0;
     conn->in_end = left;
+}
+
+/* Make sure that there is an input buffer with room behind in_end. */
+static int coroutine_fn
+nbd_in_co_prepare(NbdConn *conn)
+{
+    NbdBuf *buf;
+
+    if (nbd_in_has_room(conn)) {
+        return 0;
+    }
+    buf = nbd_conn_co_get_buf(conn, NBD_BUF_BYTES);
+    if (!buf) {
+        return -ENOMEM;
+    }
+    nbd_in_replace(conn, buf);
     return 0;
+}
+
+/* The same without waiting; false: not now. */
+static bool
+nbd_in_try_prepare(NbdConn *conn)
+{
+    NbdBuf *buf;
+
+    if (nbd_in_has_room(conn)) {
+        return true;
+    }
+    buf = nbd_buf_try_get(&conn->account, NBD_BUF_BYTES);
+    if (!buf) {
+        return false;
+    }
+    nbd_in_replace(conn, buf);
+    return true;
 }
 
 /* The socket is empty: give memory back and sleep until it is not. */
@@ -156,18 +190,16 @@ nbd_in_co_payload_rest(NbdRequest *r, size_t here, uint8_t *dst, size_t bytes)
     size_t done = here;
 
     while (done < bytes) {
-        struct iovec v[2];
+        struct iovec v[2] = { { dst + done, bytes - done } };
+        unsigned n_v = 1;
         ptrdiff_t got;
-        int ret = nbd_in_co_prepare(conn);
 
-        if (ret < 0) {
-            return ret;
+        if (nbd_in_try_prepare(conn)) {
+            v[1].iov_base = conn->in->data + conn->in_end;
+            v[1].iov_len = conn->in->capacity - conn->in_end;
+            n_v = 2;
         }
-        v[0].iov_base = dst + done;
-        v[0].iov_len = bytes - done;
-        v[1].iov_base = conn->in->data + conn->in_end;
-        v[1].iov_len = conn->in->capacity - conn->in_end;
-        got = nbd_in_co_recv(conn, v, 2);
+        got = nbd_in_co_recv(conn, v, n_v);
         if (got < 0) {
             return (int)got;
         }

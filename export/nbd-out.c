@@ -177,7 +177,9 @@ nbd_out_consume(NbdOut *out, NbdPipePool *pool, size_t bytes)
 
         if (bytes < piece->bytes) {
             piece->bytes -= bytes;
-            piece->data += piece->pipe ? 0 : bytes;
+            if (!piece->pipe) {
+                piece->data += bytes;
+            }
             return;
         }
         bytes -= piece->bytes;

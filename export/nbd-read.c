@@ -119,8 +119,8 @@ nbd_read_map(NbdConn *conn, BlkRange range)
     return pipe;
 }
 
-bool coroutine_fn
-nbd_read_co_try_splice(NbdRequest *r)
+bool
+nbd_read_try_splice(NbdRequest *r)
 {
     NbdConn *conn = r->conn;
     BlkRange pages = blk_range_align_out(r->range, NBD_PAGE_BYTES);
@@ -133,7 +133,7 @@ nbd_read_co_try_splice(NbdRequest *r)
         pages.bytes > NBD_PIPE_BYTES) {
         return false;
     }
-    head = nbd_reply_co_reserve(conn, NBD_REPLY_HEADER_MAX, 0, 1, &buf);
+    head = nbd_reply_reserve(conn, NBD_REPLY_HEADER_MAX, &buf);
     if (!head) {
         return false;
     }
@@ -261,12 +261,12 @@ nbd_read_co_status(NbdRequest *r, BlkRange range)
 }
 
 /* Queue the chunk that says @range reads as zeros. */
-static void coroutine_fn
-nbd_read_co_hole(NbdRequest *r, BlkRange range, uint16_t flags)
+static void
+nbd_read_hole(NbdRequest *r, BlkRange range, uint16_t flags)
 {
     NbdConn *conn = r->conn;
     NbdBuf *buf;
-    uint8_t *head = nbd_reply_co_reserve(conn, NBD_REPLY_HOLE_MAX, 0, 1, &buf);
+    uint8_t *head = nbd_reply_reserve(conn, NBD_REPLY_HOLE_MAX, &buf);
 
     if (!head) {
         nbd_conn_kill(conn);
@@ -279,13 +279,13 @@ nbd_read_co_hole(NbdRequest *r, BlkRange range, uint16_t flags)
 
 /* Queue the data of @range, which are in place at r->v; the error otherwise,
  * with the offset it happened at. */
-static void coroutine_fn
-nbd_read_co_chunk(NbdRequest *r, BlkRange range, uint16_t flags)
+static void
+nbd_read_chunk(NbdRequest *r, BlkRange range, uint16_t flags)
 {
     NbdConn *conn = r->conn;
     NbdBuf *buf;
     uint8_t *head =
-        nbd_reply_co_reserve(conn, NBD_REPLY_HEADER_MAX, 0, 1, &buf);
+        nbd_reply_reserve(conn, NBD_REPLY_HEADER_MAX, &buf);
     uint8_t *data =
         (uint8_t *)r->v[0].iov_base + (range.offset - r->range.offset);
 
@@ -301,12 +301,12 @@ nbd_read_co_chunk(NbdRequest *r, BlkRange range, uint16_t flags)
 }
 
 /* The final chunk of a read that failed at @offset. */
-static void coroutine_fn
-nbd_read_co_error_at(NbdRequest *r, uint64_t offset, int ret)
+static void
+nbd_read_error_at(NbdRequest *r, uint64_t offset, int ret)
 {
     NbdConn *conn = r->conn;
     NbdBuf *buf;
-    uint8_t *head = nbd_reply_co_reserve(conn, NBD_REPLY_DONE_MAX, 0, 1, &buf);
+    uint8_t *head = nbd_reply_reserve(conn, NBD_REPLY_DONE_MAX, &buf);
 
     if (!head) {
         nbd_conn_kill(conn);
@@ -337,7 +337,7 @@ nbd_read_co_sparse(NbdRequest *r, BlkExtent first)
         left = blk_range_skip(left, bytes);
         flags = left.bytes == 0 ? NBD_REPLY_FLAG_DONE : 0;
         if (extent.status & BLK_STATUS_ZERO) {
-            nbd_read_co_hole(r, part, flags);
+            nbd_read_hole(r, part, flags);
         } else {
             IoVec iov;
             int ret;
@@ -348,10 +348,10 @@ nbd_read_co_sparse(NbdRequest *r, BlkExtent first)
                          part.bytes);
             ret = blk_co_read(r->conn->blk, part, &iov, 0);
             if (ret < 0) {
-                nbd_read_co_error_at(r, part.offset, ret);
+                nbd_read_error_at(r, part.offset, ret);
                 break;
             }
-            nbd_read_co_chunk(r, part, flags);
+            nbd_read_chunk(r, part, flags);
         }
         if (left.bytes > 0) {
             extent = nbd_read_co_status(r, left);

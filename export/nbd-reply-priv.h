@@ -14,8 +14,11 @@ uint8_t *coroutine_fn nbd_reply_co_reserve(NbdConn *conn, size_t bytes,
                                            NbdBuf **ret_buf);
 /* The same without waiting and without a reference; NULL: no room just now. */
 uint8_t *nbd_reply_try_reserve(NbdConn *conn, size_t bytes);
+/* The same, with a reference in *ret_buf, and beyond the budgets if need be:
+ * for heads of replies, which end what holds memory.  NULL: out of memory. */
+uint8_t *nbd_reply_reserve(NbdConn *conn, size_t bytes, NbdBuf **ret_buf);
 /* The final reply of a request without data: success or -errno. */
-void coroutine_fn nbd_reply_co_done(NbdRequest *r, int ret);
+void nbd_reply_done(NbdRequest *r, int ret);
 /* The same, into room that is there already: nbd_reply_bytes_max(). */
 void nbd_reply_done_into(NbdRequest *r, int ret, NbdBuf *take_buf,
                          uint8_t *head);

@@ -16,6 +16,23 @@
 #include "export/nbd-errno.h"
 #include "export/nbd-reply-priv.h"
 
+/* Give back what requests were counted for that wait no more; one step stays
+ * until nothing is in flight, so that a busy connection does not come and go.
+ */
+static void
+nbd_reply_discharge(NbdConn *conn)
+{
+    unsigned spare = conn->in_flight > 0 ? NBD_REQUESTS_STEP : 0;
+
+    while (conn->n_charged >= NBD_REQUESTS_STEP + spare &&
+           conn->in_flight + NBD_REQUESTS_STEP + spare <=
+               conn->n_charged + NBD_REQUESTS_FREE) {
+        conn->n_charged -= NBD_REQUESTS_STEP;
+        nbd_account_discharge(&conn->account,
+                              NBD_REQUESTS_STEP * NBD_REQUEST_BYTES);
+    }
+}
+
 NbdBuf *coroutine_fn
 nbd_conn_co_get_buf(NbdConn *conn, size_t bytes)
 {
@@ -30,6 +47,7 @@ nbd_conn_co_get_buf(NbdConn *conn, size_t bytes)
         conn->in_batch = false;
     }
     nbd_reply_flush(conn);
+    nbd_reply_discharge(conn);
     buf = nbd_buf_co_get(&conn->account, bytes);
     if (batch) {
         conn->in_batch = true;
@@ -85,6 +103,26 @@ nbd_reply_try_reserve(NbdConn *conn, size_t bytes)
     start = buf->data + buf->used;
     buf->used += bytes;
     return start;
+}
+
+uint8_t *
+nbd_reply_reserve(NbdConn *conn, size_t bytes, NbdBuf **ret_buf)
+{
+    uint8_t *head = nbd_reply_try_reserve(conn, bytes);
+
+    if (ash_unlikely(!head)) {
+        NbdBuf *buf = nbd_buf_force(&conn->account, bytes);
+
+        if (!buf) {
+            return NULL;
+        }
+        nbd_buf_unref(conn->out_buf);
+        conn->out_buf = buf;
+        buf->used = bytes;
+        head = buf->data;
+    }
+    *ret_buf = nbd_buf_ref(conn->out_buf);
+    return head;
 }
 
 void
@@ -175,12 +213,12 @@ nbd_reply_done_into(NbdRequest *r, int ret, NbdBuf *take_buf, uint8_t *head)
     nbd_reply_end(r);
 }
 
-void coroutine_fn
-nbd_reply_co_done(NbdRequest *r, int ret)
+void
+nbd_reply_done(NbdRequest *r, int ret)
 {
     NbdConn *conn = r->conn;
     NbdBuf *buf;
-    uint8_t *head = nbd_reply_co_reserve(conn, NBD_REPLY_DONE_MAX, 0, 1, &buf);
+    uint8_t *head = nbd_reply_reserve(conn, NBD_REPLY_DONE_MAX, &buf);
 
     if (!head) {
         nbd_conn_kill(conn);
@@ -198,18 +236,6 @@ nbd_reply_co_done(NbdRequest *r, int ret)
     nbd_reply_end(r);
 }
 
-/* Nothing is in flight: give back what waiting requests were counted for. */
-static void
-nbd_reply_discharge(NbdConn *conn)
-{
-    if (conn->n_charged > 0) {
-        size_t bytes = conn->n_charged * NBD_REQUEST_BYTES;
-
-        conn->n_charged = 0;
-        nbd_account_discharge(&conn->account, bytes);
-    }
-}
-
 void
 nbd_reply_end(NbdRequest *r)
 {
@@ -223,8 +249,8 @@ nbd_reply_end(NbdRequest *r)
     }
     if (conn->in_flight == 0) {
         co_queue_wake_all(&conn->idle);
-        nbd_reply_discharge(conn);
     }
+    nbd_reply_discharge(conn);
     if (conn->in_flight == NBD_IN_FLIGHT_MAX / 2) {
         co_queue_wake_all(&conn->out_space);
     }
@@ -291,9 +317,7 @@ nbd_reply_end_batch(NbdConn *conn)
 {
     conn->in_batch = false;
     nbd_reply_flush(conn);
-    if (conn->in_flight == 0) {
-        nbd_reply_discharge(conn);
-    }
+    nbd_reply_discharge(conn);
     if (conn->closing) {
         nbd_conn_start_closing(conn);
     }

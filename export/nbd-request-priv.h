@@ -57,7 +57,7 @@ void nbd_request_free(NbdRequest *r);
 /* Answer a small READ at once, without a coroutine; false: the long way. */
 bool nbd_read_try_at_once(NbdConn *conn, const NbdCall *call);
 /* Answer READ without memory of ours if possible; true: it is done. */
-bool coroutine_fn nbd_read_co_try_splice(NbdRequest *r);
+bool nbd_read_try_splice(NbdRequest *r);
 /* Find room for the reply; false: out of memory (it was answered). */
 bool coroutine_fn nbd_read_co_reserve(NbdRequest *r);
 void coroutine_fn nbd_read_co_run(NbdRequest *r);

@@ -108,12 +108,7 @@ nbd_request_flags_valid(const NbdConn *conn, const NbdCall *call,
     if (conn->mode == NBD_MODE_SIMPLE) {
         allowed &= (uint16_t)~NBD_CMD_FLAG_DF;
     }
-    if (call->flags & ~allowed) {
-        return false;
-    }
-    /* proto.md: with extended headers, WRITE always says PAYLOAD_LEN. */
-    return conn->mode != NBD_MODE_EXTENDED || call->command != NBD_CMD_WRITE ||
-           (call->flags & NBD_CMD_FLAG_PAYLOAD_LEN);
+    return (call->flags & ~allowed) == 0;
 }
 
 /* 0 and r->range, or -errno; all that can be said without I/O.  @bytes: the
@@ -214,17 +209,19 @@ nbd_request_co_run(void *arg)
     default:
         ash_unreachable();
     }
-    nbd_reply_co_done(r, ret);
+    nbd_reply_done(r, ret);
 }
 
 /* ---- dispatch ---- */
 
-/* Bytes that follow the header on the wire. */
+/* Bytes that follow the header on the wire.  With extended headers WRITE must
+ * say PAYLOAD_LEN (proto.md); QEMU's client does not, and sends them too. */
 static uint64_t
 nbd_request_payload(const NbdConn *conn, const NbdCall *call)
 {
-    if (conn->mode == NBD_MODE_EXTENDED) {
-        return call->flags & NBD_CMD_FLAG_PAYLOAD_LEN ? call->len : 0;
+    if (conn->mode == NBD_MODE_EXTENDED &&
+        (call->flags & NBD_CMD_FLAG_PAYLOAD_LEN)) {
+        return call->len;
     }
     return call->command == NBD_CMD_WRITE ? call->len : 0;
 }
@@ -276,18 +273,18 @@ nbd_request_co_dispatch(NbdConn *conn, const NbdCall *call)
         return -EPROTO;
     }
     if (ret < 0) {
-        nbd_reply_co_done(r, ret);
+        nbd_reply_done(r, ret);
         return 0;
     }
     if (call->command == NBD_CMD_READ && r->range.bytes > 0) {
-        if (nbd_read_co_try_splice(r)) {
+        if (nbd_read_try_splice(r)) {
             return 0;
         }
         if (!nbd_read_co_reserve(r)) {
             return -ENOMEM;
         }
     } else if (call->command == NBD_CMD_READ) {
-        nbd_reply_co_done(r, 0);
+        nbd_reply_done(r, 0);
         return 0;
     }
     coro_spawn(nbd_request_co_run, r);

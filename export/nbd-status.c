@@ -127,8 +127,8 @@ nbd_status_co_gather(NbdRequest *r, uint32_t id, NbdExtents *e)
 }
 
 /* Queue @bytes of @take_buf; few go to the common reply buffer instead. */
-static int coroutine_fn
-nbd_status_co_queue(NbdConn *conn, NbdBuf *take_buf, size_t bytes)
+static int
+nbd_status_queue(NbdConn *conn, NbdBuf *take_buf, size_t bytes)
 {
     NbdBuf *common;
     uint8_t *copy;
@@ -137,7 +137,7 @@ nbd_status_co_queue(NbdConn *conn, NbdBuf *take_buf, size_t bytes)
         nbd_reply_add(conn, take_buf, take_buf->data, bytes);
         return 0;
     }
-    copy = nbd_reply_co_reserve(conn, bytes, 0, 1, &common);
+    copy = nbd_reply_reserve(conn, bytes, &common);
     if (copy) {
         memcpy(copy, take_buf->data, bytes);
         nbd_reply_add(conn, common, copy, bytes);
@@ -181,7 +181,7 @@ nbd_status_co_chunk(NbdRequest *r, uint32_t id, uint16_t flags)
     v[0] = be32_put(id);
     v[1] = be32_put((uint32_t)e.n);
     memcpy(buf->data + n, v, extended ? 8 : 4);
-    return nbd_status_co_queue(conn, buf, lead + body);
+    return nbd_status_queue(conn, buf, lead + body);
 }
 
 /* The contexts that this request is about. */
@@ -213,7 +213,7 @@ nbd_status_co_run(NbdRequest *r)
         int ret = nbd_status_co_chunk(r, ids[i], flags);
 
         if (ret < 0) {
-            nbd_reply_co_done(r, ret);
+            nbd_reply_done(r, ret);
             return;
         }
     }

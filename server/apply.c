@@ -74,6 +74,12 @@ server_start_listeners(Server *server, GError **error)
 
 /* ---- nodes ---- */
 
+static void
+server_node_tells(const char *node_name, const char *text)
+{
+    ash_log(ASH_LOG_ERROR, "node=%s %s", node_name, text);
+}
+
 static BlkOptions *
 server_node_options(const ConfKeyvals *kv)
 {
@@ -214,13 +220,13 @@ server_co_apply(Server *server, GError **error)
         .connection_memory_bytes = server->opts->connection_memory_bytes,
     };
 
-    if (!server_open_listeners(server, error)) {
-        return false;
-    }
     server->graph = blk_graph_new(drivers, server->state_dir);
+    blk_graph_set_tell(server->graph, server_node_tells);
     server->nbd = nbd_server_new(&config);
+    /* Last: whoever can connect finds images locked and exports there. */
     return server_co_open_nodes(server, error) &&
-           server_co_add_exports(server, error);
+           server_co_add_exports(server, error) &&
+           server_open_listeners(server, error);
 }
 
 static void coroutine_fn

@@ -2,7 +2,7 @@
  * server/main.c - ashlard: from argv to an exit status.
  *
  * 0: served and stopped in good order, or printed what was asked for;
- * 1: could not serve, or stopped with work undone; 2: the command line.
+ * 1: could not serve, or stopped with work undone.
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -14,8 +14,6 @@
 #include "server/drivers-help.h"
 #include "server/options.h"
 #include "server/server.h"
-
-#define MAIN_EXIT_USAGE 2
 
 static int
 main_report(GError *take_error)
@@ -79,7 +77,7 @@ main(int argc, char **argv)
     if (!server_options_parse(&opts, argc, argv, &error)) {
         main_report(error);
         fprintf(stderr, "Try 'ashlard --help'.\n");
-        code = MAIN_EXIT_USAGE;
+        code = EXIT_FAILURE;
     } else {
         ash_log_set_level((AshLogLevel)opts.log_level);
         code = main_act(&opts);

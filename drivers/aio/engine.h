@@ -73,6 +73,9 @@ typedef struct AioStat {
     uint32_t physical_block;
     uint32_t dio_mem_align; /* statx DIOALIGN; 0 if the host can't say */
     uint32_t dio_offset_align;
+    /* A sync may return before one of the same file that runs beside it has
+     * made durable what both cover, so there must be one at a time. */
+    bool sync_alone;
 } AioStat;
 
 struct AioFile {
@@ -95,7 +98,8 @@ typedef struct AioEngineOps {
 
     /* Control: open, close, space, identity.  0 or -errno.
      * co_open: regular files and block devices only, -EISDIR for a directory,
-     * -ENOTBLK for anything else; never waits for the other end of a FIFO.
+     * -ENOTBLK for anything else; never waits for the other end of a FIFO;
+     * -EROFS for a write-protected device that is to be written.
      * co_close waits for what is in flight. */
     int coroutine_fn (*co_open)(AioEngine *engine, const char *path,
                                 int open_flags, unsigned mode, AioFile **ret);

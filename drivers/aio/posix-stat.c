@@ -9,9 +9,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 typedef struct PosixStat {
@@ -79,6 +81,17 @@ posix_stat_block(int fd, const struct statx *stx, AioStat *ret)
     return 0;
 }
 
+/* btrfs (seen with Linux 6.18): fdatasync() finds that another one is writing
+ * the inode to the log, and returns without waiting for it. */
+static bool
+posix_must_sync_alone(int fd)
+{
+    struct statfs fs;
+
+    return fstatfs(fd, &fs) != 0 ||
+           (uint64_t)(uint32_t)fs.f_type == BTRFS_SUPER_MAGIC;
+}
+
 static int64_t
 posix_time_ns(struct statx_timestamp t)
 {
@@ -112,6 +125,7 @@ posix_stat_work(void *arg)
         return;
     }
     st->is_regular = S_ISREG(stx.stx_mode);
+    st->sync_alone = posix_must_sync_alone(s->fd);
     st->size = stx.stx_size;
     st->allocated = stx.stx_blocks * 512;
     st->dev = makedev(stx.stx_dev_major, stx.stx_dev_minor);

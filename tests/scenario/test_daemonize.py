@@ -47,6 +47,8 @@ def test_daemonize(adopt, image, run, tmp_path):
 
 
 def test_failure_is_told(image, refuse, tmp_path):
-    said = refuse("--daemonize", "--blockdev",
+    said = refuse("--daemonize", "--nbd-server",
+                  f"addr.type=unix,addr.path={tmp_path}/nbd.sock",
+                  *harness.offer("disk"), "--blockdev",
                   f"driver=file,node-name=disk,filename={tmp_path}/missing")
     assert f"{tmp_path}/missing" in said

@@ -29,7 +29,7 @@ def qemu_io():
         processes.append(process)
         process.stdin.write("length\n")
         process.stdin.flush()
-        assert "MiB" in process.stdout.readline()
+        assert "iB" in process.stdout.readline()
         return process
     yield launch
     for process in processes:

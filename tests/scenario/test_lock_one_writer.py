@@ -5,6 +5,7 @@ SPDX-License-Identifier: BSD-3-Clause
 import pytest
 
 import harness
+import wire
 
 
 @pytest.mark.beyond_qemu
@@ -28,13 +29,17 @@ def test_second_node_is_refused(image, refuse, tmp_path):
     assert "lock" in said
 
 
-@pytest.mark.beyond_qemu
-def test_second_writable_export_of_a_node(image, refuse, tmp_path):
-    said = refuse("--nbd-server", f"addr.type=unix,addr.path={tmp_path}/s",
-                  *harness.graph(image()), *harness.offer("disk", "one"),
-                  "--export", "nbd,id=two,node-name=disk,name=two,writable=on")
-    assert "disk" in said
-    assert "write" in said
+def test_exports_of_one_node_share_it(start, image, dial, tmp_path):
+    daemon = start("--nbd-server", f"addr.type=unix,addr.path={tmp_path}/s",
+                   *harness.graph(image()), *harness.offer("disk", "one"),
+                   "--export",
+                   "nbd,id=two,node-name=disk,name=two,writable=on",
+                   listen=[harness.unix(tmp_path / "s")])
+    one, two = (dial(daemon, export=name) for name in ("one", "two"))
+    assert one.call(wire.WRITE, 0, 3, payload=b"new").error == wire.OK
+    assert two.call(wire.READ, 0, 3).data == b"new"
+    assert two.call(wire.WRITE, 1, 1, payload=b"o").error == wire.OK
+    assert one.call(wire.READ, 0, 3).data == b"now"
 
 
 def test_readers_share(serve, image, dial):

@@ -38,7 +38,9 @@ def test_force_share(serve, start, image, dial, tmp_path):
     assert reader.call(wire.READ, 0, 3).data == b"new"
 
 
-def test_force_share_needs_read_only(image, refuse):
-    said = refuse(*shared(image(), read_only="off"))
+def test_force_share_needs_read_only(image, refuse, tmp_path):
+    said = refuse(*shared(image(), read_only="off"), "--nbd-server",
+                  f"addr.type=unix,addr.path={tmp_path}/r.sock",
+                  *harness.offer("disk"))
     assert "force-share" in said
     assert "read-only" in said

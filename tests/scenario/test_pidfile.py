@@ -32,7 +32,9 @@ def test_pidfile_in_use(start, image, refuse, tmp_path):
     pidfile = tmp_path / "pid"
     daemon = start(*options(image, tmp_path, pidfile))
     harness.wait_until(pidfile.exists, "the pid file")
-    said = refuse("--pidfile", pidfile)
+    said = refuse("--pidfile", pidfile, "--nbd-server",
+                  f"addr.type=unix,addr.path={tmp_path}/2.sock",
+                  *harness.graph(image("2.img")), *harness.offer("disk"))
     assert str(pidfile) in said
     assert pidfile.read_text() == f"{daemon.pid}\n"
 

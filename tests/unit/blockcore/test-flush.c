@@ -397,23 +397,26 @@ test_co_writethrough(void *arg)
     pair_co_done(&p);
 }
 
-/* FUA x who can it natively x unsafe. */
+/* FUA x who can it natively x unsafe x who wants it as a flush. */
 static void coroutine_fn
 test_co_fua(void *arg)
 {
     static const struct {
         bool leaf_native;
         bool top_native;
+        bool leaf_by_flush;
         const char *options;
         const char *log;
     } cases[] = {
-        { true, true, "", "top:w0+512:fua leaf:w0+512:fua" },
-        { false, true, "", "top:w0+512:fua leaf:w0+512 leaf:fo leaf:fd" },
-        { true, false, "",
+        { true, true, false, "", "top:w0+512:fua leaf:w0+512:fua" },
+        { true, true, true, "", "top:w0+512:fua leaf:w0+512 leaf:fo leaf:fd" },
+        { false, true, false, "",
+          "top:w0+512:fua leaf:w0+512 leaf:fo leaf:fd" },
+        { true, false, false, "",
           "top:w0+512 leaf:w0+512 top:fo top:fd leaf:fo leaf:fd" },
-        { false, false, "",
+        { false, false, false, "",
           "top:w0+512 leaf:w0+512 top:fo top:fd leaf:fo leaf:fd" },
-        { true, true, "cache.no-flush=on",
+        { true, true, false, "cache.no-flush=on",
           "top:w0+512 leaf:w0+512 top:fo leaf:fo" },
     };
 
@@ -425,6 +428,7 @@ test_co_fua(void *arg)
         p.leaf->log_mask = p.top->log_mask = FAKE_ALL_IO;
         p.leaf->driver.write_flags = cases[i].leaf_native ? BLK_REQ_FUA : 0;
         p.top->driver.write_flags = cases[i].top_native ? BLK_REQ_FUA : 0;
+        p.leaf_node->limits.fua_by_flush = cases[i].leaf_by_flush;
         g_assert_cmpint(pair_co_write(&p, BLK_REQ_FUA), ==, 0);
         g_assert_cmpstr(fake_disk_take_log(p.leaf), ==, cases[i].log);
         pair_co_done(&p);

@@ -8,15 +8,23 @@
 #include "coro/loop.h"
 #include "drivers/drivers.h"
 #include "tests/unit/drivers/test-drivers.h"
+#include "tests/unit/drivers/test-host.h"
+
+const char *test_state_dir;
 
 void
 test_run(CoroFn *fn)
 {
     g_autoptr(GError) error = NULL;
     Loop *loop = loop_new("test", &error);
+    AioEngineSet *engines;
 
     g_assert_no_error(error);
+    engines = aio_engine_set_new(loop);
+    loop_set_engines(loop, engines);
     loop_run_coroutine(loop, fn, NULL);
+    aio_engine_set_free(engines);
+    loop_set_engines(loop, NULL);
     loop_free(loop);
 }
 
@@ -30,6 +38,21 @@ void
 test_add_co(const char *path, CoroFn *fn)
 {
     g_test_add_data_func(path, (const void *)(uintptr_t)fn, test_run_data);
+}
+
+void
+test_assert_same(const void *a, const void *b, size_t n)
+{
+    const uint8_t *x = a;
+    const uint8_t *y = b;
+    size_t i = 0;
+
+    while (i < n && x[i] == y[i]) {
+        i++;
+    }
+    if (i < n) {
+        g_error("byte %zu of %zu: 0x%02x, expected 0x%02x", i, n, x[i], y[i]);
+    }
 }
 
 /* ---- nodes ---- */
@@ -65,7 +88,7 @@ test_new_graph(TestNode *t, FakeDisk *take_disk)
         t->drivers[n] = &take_disk->driver;
     }
     g_assert_cmpuint(n + 1, <, G_N_ELEMENTS(t->drivers));
-    t->graph = blk_graph_new(t->drivers, NULL);
+    t->graph = blk_graph_new(t->drivers, test_state_dir);
 }
 
 void coroutine_fn
@@ -139,7 +162,10 @@ int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    test_device_add();
     test_fault_add();
+    test_fault_device_add();
+    test_file_add();
     test_file_race_add();
     test_file_tail_add();
     test_null_add();

@@ -12,7 +12,10 @@
 #include "tests/lib/fake-driver.h"
 #include "tests/lib/fake-setup.h"
 
+void test_device_add(void);
 void test_fault_add(void);
+void test_fault_device_add(void);
+void test_file_add(void);
 void test_file_race_add(void);
 void test_file_tail_add(void);
 void test_null_add(void);
@@ -24,6 +27,9 @@ void test_run(CoroFn *fn);
 /* A test of one such coroutine. */
 void test_add_co(const char *path, CoroFn *fn);
 
+/* The same @n bytes. */
+void test_assert_same(const void *a, const void *b, size_t n);
+
 /* A node "n" of a real driver, above the disk "d" if there is one, and a Blk on
  * it that may do everything. */
 typedef struct TestNode {
@@ -34,7 +40,7 @@ typedef struct TestNode {
     Blk *blk;
 } TestNode;
 
-/* @disk: taken, may be NULL.  @options: "driver=raw file.driver=d ..." */
+/* @take_disk: may be NULL.  @options: "driver=raw file.driver=d ..." */
 void coroutine_fn test_co_open(TestNode *t, FakeDisk *take_disk,
                                const char *options);
 /* Expect this error, and nothing left over. */
