@@ -43,6 +43,15 @@ blk_driver_check_result(int ret)
     return ret;
 }
 
+/* The same for what a driver says is durable.  Of two syncs at a time the host
+ * tells one that it lost data; the other's success is worth nothing then. */
+static int
+blk_driver_check_durable(const BlkNode *node, int ret)
+{
+    ret = blk_driver_check_result(ret);
+    return ret == 0 && node->failed != 0 ? -EIO : ret;
+}
+
 int coroutine_fn
 blk_driver_co_read(BlkNode *node, BlkRange range, const IoVec *iov,
                    BlkReqFlags flags)
@@ -57,17 +66,22 @@ int coroutine_fn
 blk_driver_co_write(BlkNode *node, BlkRange range, const IoVec *iov,
                     BlkReqFlags flags)
 {
+    int ret;
+
     blk_driver_check_range(node, range, node->perm & BLK_PERM_RESIZE);
     blk_driver_check_transfer(node, range, iov);
     ash_assert((flags & ~node->driver->write_flags) == 0);
     ash_assert(!node->read_only);
-    return blk_driver_check_result(
-        node->driver->co_write(node, range, iov, flags));
+    ret = node->driver->co_write(node, range, iov, flags);
+    return flags & BLK_REQ_FUA ? blk_driver_check_durable(node, ret)
+                               : blk_driver_check_result(ret);
 }
 
 int coroutine_fn
 blk_driver_co_zero(BlkNode *node, BlkRange range, BlkReqFlags flags)
 {
+    int ret;
+
     blk_driver_check_range(node, range, node->perm & BLK_PERM_RESIZE);
     if (node->limits.zero_align > 0) {
         ash_assert(blk_range_is_aligned(range, node->limits.zero_align));
@@ -75,7 +89,9 @@ blk_driver_co_zero(BlkNode *node, BlkRange range, BlkReqFlags flags)
     ash_assert(range.bytes - 1 <= node->limits.max_zero - 1);
     ash_assert((flags & ~node->driver->zero_flags) == 0);
     ash_assert(!node->read_only);
-    return blk_driver_check_result(node->driver->co_zero(node, range, flags));
+    ret = node->driver->co_zero(node, range, flags);
+    return flags & BLK_REQ_FUA ? blk_driver_check_durable(node, ret)
+                               : blk_driver_check_result(ret);
 }
 
 int coroutine_fn
@@ -112,7 +128,7 @@ blk_driver_co_flush_disk(BlkNode *node)
     if (!node->driver->co_flush_disk) {
         return 0;
     }
-    return blk_driver_check_result(node->driver->co_flush_disk(node));
+    return blk_driver_check_durable(node, node->driver->co_flush_disk(node));
 }
 
 /* Without a status slot everything is data; a filter's is its child's. */

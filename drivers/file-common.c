@@ -7,7 +7,8 @@
  * (durability.md C7).  If the write did, nothing is lost and only this request
  * fails.  The two are told apart for a full disk, and for direct I/O, by writing
  * once more without the sync: had that part worked the first time, then its
- * space is there and it works again.
+ * space is there and it works again.  The host has told us of the loss, if it
+ * is one, and tells nobody else: until we know, no other sync succeeds.
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -139,13 +140,26 @@ static ASH_COLD int coroutine_fn
 file_co_judge_fua(BlkNode *node, AioFile *aio, uint64_t offset,
                   const IoVec *iov, int err)
 {
+    File *f = blk_node_state(node);
     bool direct = (aio->open_flags & O_DIRECT) != 0;
 
+    f->n_judged++;
     if ((!direct && !file_is_full(err)) ||
         aio_file_co_write(aio, offset, iov, 0) != err) {
-        return file_co_fail(node, err);
+        err = file_co_fail(node, err);
     }
+    f->n_judged--;
+    co_queue_wake_all(&f->judged);
     return err;
+}
+
+/* Something was synced; the core asks next whether the node has failed. */
+static void coroutine_fn
+file_co_wait_judged(File *f)
+{
+    while (ash_unlikely(f->n_judged > 0)) {
+        co_queue_co_wait(&f->judged);
+    }
 }
 
 static int coroutine_fn
@@ -163,12 +177,14 @@ file_co_write_to(BlkNode *node, AioFile *aio, uint64_t offset, const IoVec *iov,
     ret = aio_file_co_write(aio, offset, iov, fua ? AIO_WRITE_FUA : 0);
     if (ret != 0 && fua) {
         ret = file_co_judge_fua(node, aio, offset, iov, ret);
+    } else if (fua) {
+        file_co_wait_judged(blk_node_state(node));
     }
     return ret;
 }
 
-/* A direct write that touches the end of a file of odd size: what lies before
- * FILE_TAIL_BYTES directly, the rest, up to the end, through the page cache. */
+/* A direct write that touches the tail of a file of odd size: what lies before
+ * the tail directly, the rest, at most to the end, through the page cache. */
 static int coroutine_fn
 file_co_write_tail(BlkNode *node, BlkRange range, const IoVec *iov, bool fua)
 {
@@ -176,6 +192,7 @@ file_co_write_tail(BlkNode *node, BlkRange range, const IoVec *iov, bool fua)
     uint64_t size = blk_node_size(node);
     uint64_t tail = ash_round_down(size, FILE_TAIL_BYTES);
     uint64_t start = ash_max(range.offset, tail);
+    uint64_t end = ash_min(blk_range_end(range), size);
     size_t n_direct = start - range.offset;
     g_autofree struct iovec *space = g_try_new(struct iovec, iov->n);
     int ret = 0;
@@ -189,7 +206,7 @@ file_co_write_tail(BlkNode *node, BlkRange range, const IoVec *iov, bool fua)
         ret = file_co_write_to(node, f->aio, range.offset, &part, fua);
     }
     if (ret == 0) {
-        iov_slice(iov, n_direct, size - start, space, &part);
+        iov_slice(iov, n_direct, end - start, space, &part);
         ret = file_co_write_to(node, f->tail, start, &part, fua);
     }
     return ret;
@@ -233,7 +250,11 @@ file_co_flush_disk(BlkNode *node)
     }
     /* All open files of an inode: the tail's pages too. */
     ret = aio_file_co_flush(f->aio);
-    return ret == 0 ? 0 : file_co_fail(node, ret);
+    if (ret != 0) {
+        ret = file_co_fail(node, ret);
+    }
+    file_co_wait_judged(f);
+    return ret;
 }
 
 /* ---- space ---- */

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "blockcore/driver.h"
+#include "coro/co-lock.h"
 #include "drivers/aio/engine.h"
 #include "drivers/file-lock.h"
 #include "drivers/file-status.h"
@@ -33,6 +34,8 @@ typedef struct File {
     bool recorded;   /* its failure is in the state directory */
     bool no_punch;   /* the host said that it can't */
     bool no_zero;
+    unsigned n_judged;  /* failed durable writes, not understood yet */
+    CoQueue judged;     /* syncs that wait for these */
     uint32_t align;     /* of requests */
     uint32_t mem_align; /* of memory */
     AioStat st;         /* as of open */

@@ -302,6 +302,7 @@ file_co_open(BlkNode *node, BlkOptions *opts, bool block, GError **error)
     AioEngine *engine;
 
     f->direct = blk_node_options(node)->cache_direct;
+    co_queue_init(&f->judged);
     if (!file_take_options(node, opts, &o, error)) {
         g_free(o.filename);
         return false;

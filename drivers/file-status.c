@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <unistd.h>
 
+#define FILE_STATUS_SECTOR ((uint64_t)512)
+
 void
 file_status_forget(FileStatus *status)
 {
@@ -59,8 +61,12 @@ file_status_co_ask(FileStatus *status, AioFile *file, uint64_t offset,
     if (err != 0) {
         return err;
     }
-    /* Between the questions it may have become a hole, or shorter. */
-    *ret_end = at == UINT64_MAX || at == offset ? offset + 1 : at;
+    if (at == UINT64_MAX || at == offset) {
+        /* Between the questions it has become a hole, or shorter.  A reader
+         * must not be led to take a sector in parts. */
+        at = ash_round_up(offset + 1, FILE_STATUS_SECTOR);
+    }
+    *ret_end = at;
     if (gen == status->gen) {
         status->data_start = offset;
         status->data_end = *ret_end;

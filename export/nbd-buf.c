@@ -112,6 +112,63 @@ nbd_pool_put(NbdPool *pool, NbdBuf *buf)
 
 /* ---- accounts ---- */
 
+/* The part of the account that pieces of @kind count in. */
+static size_t *
+nbd_account_part(NbdAccount *account, NbdMemory kind)
+{
+    return kind == NBD_MEMORY_SMALL ? &account->small : &account->large;
+}
+
+/* May the account have @bytes of @kind whatever the limits say?  B1. */
+static bool
+nbd_account_below_floor(const NbdAccount *account, NbdMemory kind, size_t bytes)
+{
+    size_t counted = kind == NBD_MEMORY_SMALL ? account->small : account->used;
+
+    return counted + bytes <= NBD_ACCOUNT_FLOOR;
+}
+
+/* Does the account's own limit allow @bytes more?  B2. */
+static bool
+nbd_account_allows(const NbdAccount *account, NbdMemory kind, size_t bytes)
+{
+    return account->used + bytes <= account->limit ||
+           nbd_account_below_floor(account, kind, bytes) ||
+           (kind == NBD_MEMORY_LARGE && account->large == 0 &&
+            account->used <= NBD_ACCOUNT_FLOOR);
+}
+
+/* Wake the first that waits for no more than there is; it wakes the next when
+ * it has taken what it wants.  Under the lock. */
+static void
+nbd_budget_wake(NbdBudget *budget)
+{
+    uint64_t left =
+        budget->limit > budget->used ? budget->limit - budget->used : 0;
+
+    ash_list_foreach(link, &budget->waiting) {
+        NbdAccount *account = ash_container_of(link, NbdAccount, budget_link);
+
+        if (account->wanted > left) {
+            continue;
+        }
+        ash_list_remove(link);
+        if (!account->wake_posted) {
+            account->wake_posted = true;
+            loop_post(account->loop, &account->wake);
+        }
+        return;
+    }
+}
+
+static void
+nbd_budget_pass_on(NbdBudget *budget)
+{
+    g_mutex_lock(&budget->lock);
+    nbd_budget_wake(budget);
+    g_mutex_unlock(&budget->lock);
+}
+
 static void
 nbd_account_wake_cb(LoopMsg *msg)
 {
@@ -120,6 +177,81 @@ nbd_account_wake_cb(LoopMsg *msg)
     g_mutex_lock(&account->budget->lock);
     account->wake_posted = false;
     g_mutex_unlock(&account->budget->lock);
+    if (!co_queue_wake_one(&account->waiters)) {
+        nbd_budget_pass_on(account->budget); /* nobody waits any more */
+    }
+    co_queue_wake_all(&account->waiters);
+}
+
+/* Take @bytes of the total; if that can't be, queue for it when @wait. */
+static bool
+nbd_budget_take(NbdAccount *account, NbdMemory kind, size_t bytes, bool wait)
+{
+    NbdBudget *budget = account->budget;
+    bool granted;
+
+    g_mutex_lock(&budget->lock);
+    granted = budget->used + bytes <= budget->limit ||
+              nbd_account_below_floor(account, kind, bytes);
+    if (granted) {
+        budget->used += bytes;
+    } else if (wait) {
+        if (ash_list_is_empty(&account->budget_link)) {
+            account->wanted = bytes;
+            ash_list_append(&budget->waiting, &account->budget_link);
+        }
+        account->wanted = ash_min(account->wanted, bytes);
+    }
+    g_mutex_unlock(&budget->lock);
+    return granted;
+}
+
+static void
+nbd_budget_give(NbdBudget *budget, size_t bytes)
+{
+    g_mutex_lock(&budget->lock);
+    ash_assert(budget->used >= bytes);
+    budget->used -= bytes;
+    nbd_budget_wake(budget);
+    g_mutex_unlock(&budget->lock);
+}
+
+/* Count @bytes for @account and in total, if both allow it. */
+static bool
+nbd_account_charge(NbdAccount *account, NbdMemory kind, size_t bytes, bool wait)
+{
+    if (!nbd_account_allows(account, kind, bytes) ||
+        !nbd_budget_take(account, kind, bytes, wait)) {
+        return false;
+    }
+    account->used += bytes;
+    if (kind != NBD_MEMORY_OTHER) {
+        *nbd_account_part(account, kind) += bytes;
+    }
+    return true;
+}
+
+static void coroutine_fn
+nbd_account_co_take(NbdAccount *account, NbdMemory kind, size_t bytes)
+{
+    bool granted = nbd_account_charge(account, kind, bytes, true);
+
+    while (!granted) {
+        co_queue_co_wait(&account->waiters);
+        granted = nbd_account_charge(account, kind, bytes, true);
+        nbd_budget_pass_on(account->budget);
+    }
+}
+
+static void
+nbd_account_give(NbdAccount *account, NbdMemory kind, size_t bytes)
+{
+    ash_assert(account->used >= bytes);
+    account->used -= bytes;
+    if (kind != NBD_MEMORY_OTHER) {
+        *nbd_account_part(account, kind) -= bytes;
+    }
+    nbd_budget_give(account->budget, bytes);
     co_queue_wake_all(&account->waiters);
 }
 
@@ -158,78 +290,25 @@ nbd_account_co_done(NbdAccount *account)
     }
 }
 
-/* Take @bytes of the total; if that can't be, queue for it when @wait. */
-static bool
-nbd_budget_take(NbdAccount *account, size_t bytes, bool wait)
-{
-    NbdBudget *budget = account->budget;
-    bool granted;
-
-    g_mutex_lock(&budget->lock);
-    granted = budget->used + bytes <= budget->limit ||
-              account->used + bytes <= NBD_ACCOUNT_FLOOR;
-    if (granted) {
-        budget->used += bytes;
-        ash_list_remove(&account->budget_link);
-    } else if (wait && ash_list_is_empty(&account->budget_link)) {
-        ash_list_append(&budget->waiting, &account->budget_link);
-    }
-    g_mutex_unlock(&budget->lock);
-    return granted;
-}
-
-static void
-nbd_budget_give(NbdBudget *budget, size_t bytes)
-{
-    g_mutex_lock(&budget->lock);
-    ash_assert(budget->used >= bytes);
-    budget->used -= bytes;
-    if (!ash_list_is_empty(&budget->waiting)) {
-        NbdAccount *first =
-            ash_list_first(&budget->waiting, NbdAccount, budget_link);
-
-        ash_list_remove(&first->budget_link);
-        if (!first->wake_posted) {
-            first->wake_posted = true;
-            loop_post(first->loop, &first->wake);
-        }
-    }
-    g_mutex_unlock(&budget->lock);
-}
-
-/* Count @bytes for @account and in total, if both allow it. */
-static bool
-nbd_account_charge(NbdAccount *account, size_t bytes, bool wait)
-{
-    if (account->used + bytes > account->limit &&
-        account->used + NBD_BUF_BYTES > NBD_ACCOUNT_FLOOR) {
-        return false;
-    }
-    if (!nbd_budget_take(account, bytes, wait)) {
-        return false;
-    }
-    account->used += bytes;
-    return true;
-}
-
 void coroutine_fn
 nbd_account_co_charge(NbdAccount *account, size_t bytes)
 {
-    while (!nbd_account_charge(account, bytes, true)) {
-        co_queue_co_wait(&account->waiters);
-    }
+    nbd_account_co_take(account, NBD_MEMORY_OTHER, bytes);
 }
 
 void
 nbd_account_discharge(NbdAccount *account, size_t bytes)
 {
-    ash_assert(account->used >= bytes);
-    account->used -= bytes;
-    nbd_budget_give(account->budget, bytes);
-    co_queue_wake_all(&account->waiters);
+    nbd_account_give(account, NBD_MEMORY_OTHER, bytes);
 }
 
 /* ---- buffers ---- */
+
+static NbdMemory
+nbd_buf_kind(size_t capacity)
+{
+    return capacity <= NBD_BUF_BYTES ? NBD_MEMORY_SMALL : NBD_MEMORY_LARGE;
+}
 
 /* A buffer that is counted already; NULL: out of memory, and not any more. */
 static NbdBuf *
@@ -238,7 +317,8 @@ nbd_buf_new(NbdAccount *account, unsigned class)
     NbdBuf *buf = nbd_pool_take(account->pool, class);
 
     if (!buf) {
-        nbd_account_discharge(account, NBD_BUF_BYTES << class);
+        nbd_account_give(account, nbd_buf_kind(NBD_BUF_BYTES << class),
+                         NBD_BUF_BYTES << class);
         return NULL;
     }
     buf->account = account;
@@ -251,9 +331,10 @@ NbdBuf *
 nbd_buf_try_get(NbdAccount *account, size_t bytes)
 {
     unsigned class = nbd_pool_class(bytes);
+    size_t capacity = NBD_BUF_BYTES << class;
 
     ash_assert(class < NBD_POOL_CLASSES);
-    if (!nbd_account_charge(account, NBD_BUF_BYTES << class, false)) {
+    if (!nbd_account_charge(account, nbd_buf_kind(capacity), capacity, false)) {
         return NULL;
     }
     return nbd_buf_new(account, class);
@@ -270,6 +351,7 @@ nbd_buf_force(NbdAccount *account, size_t bytes)
     account->budget->used += capacity;
     g_mutex_unlock(&account->budget->lock);
     account->used += capacity;
+    *nbd_account_part(account, nbd_buf_kind(capacity)) += capacity;
     return nbd_buf_new(account, class);
 }
 
@@ -277,9 +359,10 @@ NbdBuf *coroutine_fn
 nbd_buf_co_get(NbdAccount *account, size_t bytes)
 {
     unsigned class = nbd_pool_class(bytes);
+    size_t capacity = NBD_BUF_BYTES << class;
 
     ash_assert(class < NBD_POOL_CLASSES);
-    nbd_account_co_charge(account, NBD_BUF_BYTES << class);
+    nbd_account_co_take(account, nbd_buf_kind(capacity), capacity);
     return nbd_buf_new(account, class);
 }
 
@@ -291,5 +374,5 @@ nbd_buf_release(NbdBuf *buf)
 
     buf->account = NULL;
     nbd_pool_put(account->pool, buf);
-    nbd_account_discharge(account, capacity);
+    nbd_account_give(account, nbd_buf_kind(capacity), capacity);
 }

@@ -6,14 +6,19 @@
  * bytes, replies, payloads.  A buffer counts against the account of its
  * connection and the budget of the server until its last reference goes.  When
  * either is used up, whoever wants more waits, which in the end stops reading
- * the client's socket.  A connection may always have NBD_ACCOUNT_FLOOR bytes,
- * so that it makes progress whatever others hold.  Who holds memory for a
- * request must not wait for more: heads of replies, which end requests, are
- * counted and never refused.
+ * the client's socket.
+ *
+ * Nobody waits for memory that only he himself could give back:
+ *  B1  An account may always have NBD_ACCOUNT_FLOOR bytes, and as much in small
+ *      buffers next to the rest, whatever it and others hold.
+ *  B2  Its own limit always lets it have one large piece.
+ *  B3  Who waits holds nothing, except the receiver of the connection, which
+ *      needs no more than B1 to go on.
+ *  B4  Heads of replies, which end requests, are counted and never refused.
  *
  * Layer:   export.      Thread: the connection's loop; the budget any.
- * Yields:  nbd_buf_co_get().      Bounds: budget + floor and heads of replies
- *                                 a connection.
+ * Yields:  nbd_buf_co_get().      Bounds: budget + floor a connection;
+ *          a connection: its limit or one payload, + 2 floors; + heads.
  * Tests:   tests/unit/export/test-buf.c
  *
  * SPDX-License-Identifier: BSD-3-Clause
@@ -51,15 +56,25 @@ typedef struct NbdPool {
     size_t bytes;
 } NbdPool;
 
+/* What memory is for; the limits treat it differently. */
+typedef enum {
+    NBD_MEMORY_SMALL, /* a buffer of NBD_BUF_BYTES */
+    NBD_MEMORY_LARGE, /* a larger one */
+    NBD_MEMORY_OTHER, /* counted only: stacks of requests */
+} NbdMemory;
+
 /* One connection's. */
 typedef struct NbdAccount {
     NbdBudget *budget;
     NbdPool *pool;
     Loop *loop;
     size_t used;
+    size_t small; /* of @used: buffers of NBD_BUF_BYTES */
+    size_t large; /* of @used: larger buffers */
     size_t limit;
     CoQueue waiters;
     AshList budget_link; /* in budget->waiting; by its lock */
+    size_t wanted;       /* the least that somebody waits for; by the lock */
     LoopMsg wake;        /* from another loop: memory came back */
     bool wake_posted;    /* by the budget's lock */
 } NbdAccount;

@@ -16,6 +16,23 @@
 #include "export/nbd-errno.h"
 #include "export/nbd-reply-priv.h"
 
+/* Give back what requests were counted for that wait no more; one step stays
+ * until nothing is in flight, so that a busy connection does not come and go.
+ */
+static void
+nbd_reply_discharge(NbdConn *conn)
+{
+    unsigned spare = conn->in_flight > 0 ? NBD_REQUESTS_STEP : 0;
+
+    while (conn->n_charged >= NBD_REQUESTS_STEP + spare &&
+           conn->in_flight + NBD_REQUESTS_STEP + spare <=
+               conn->n_charged + NBD_REQUESTS_FREE) {
+        conn->n_charged -= NBD_REQUESTS_STEP;
+        nbd_account_discharge(&conn->account,
+                              NBD_REQUESTS_STEP * NBD_REQUEST_BYTES);
+    }
+}
+
 NbdBuf *coroutine_fn
 nbd_conn_co_get_buf(NbdConn *conn, size_t bytes)
 {
@@ -30,6 +47,7 @@ nbd_conn_co_get_buf(NbdConn *conn, size_t bytes)
         conn->in_batch = false;
     }
     nbd_reply_flush(conn);
+    nbd_reply_discharge(conn);
     buf = nbd_buf_co_get(&conn->account, bytes);
     if (batch) {
         conn->in_batch = true;
@@ -218,18 +236,6 @@ nbd_reply_done(NbdRequest *r, int ret)
     nbd_reply_end(r);
 }
 
-/* Nothing is in flight: give back what waiting requests were counted for. */
-static void
-nbd_reply_discharge(NbdConn *conn)
-{
-    if (conn->n_charged > 0) {
-        size_t bytes = conn->n_charged * NBD_REQUEST_BYTES;
-
-        conn->n_charged = 0;
-        nbd_account_discharge(&conn->account, bytes);
-    }
-}
-
 void
 nbd_reply_end(NbdRequest *r)
 {
@@ -243,8 +249,8 @@ nbd_reply_end(NbdRequest *r)
     }
     if (conn->in_flight == 0) {
         co_queue_wake_all(&conn->idle);
-        nbd_reply_discharge(conn);
     }
+    nbd_reply_discharge(conn);
     if (conn->in_flight == NBD_IN_FLIGHT_MAX / 2) {
         co_queue_wake_all(&conn->out_space);
     }
@@ -311,9 +317,7 @@ nbd_reply_end_batch(NbdConn *conn)
 {
     conn->in_batch = false;
     nbd_reply_flush(conn);
-    if (conn->in_flight == 0) {
-        nbd_reply_discharge(conn);
-    }
+    nbd_reply_discharge(conn);
     if (conn->closing) {
         nbd_conn_start_closing(conn);
     }

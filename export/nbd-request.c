@@ -108,12 +108,7 @@ nbd_request_flags_valid(const NbdConn *conn, const NbdCall *call,
     if (conn->mode == NBD_MODE_SIMPLE) {
         allowed &= (uint16_t)~NBD_CMD_FLAG_DF;
     }
-    if (call->flags & ~allowed) {
-        return false;
-    }
-    /* proto.md: with extended headers, WRITE always says PAYLOAD_LEN. */
-    return conn->mode != NBD_MODE_EXTENDED || call->command != NBD_CMD_WRITE ||
-           (call->flags & NBD_CMD_FLAG_PAYLOAD_LEN);
+    return (call->flags & ~allowed) == 0;
 }
 
 /* 0 and r->range, or -errno; all that can be said without I/O.  @bytes: the
@@ -219,12 +214,14 @@ nbd_request_co_run(void *arg)
 
 /* ---- dispatch ---- */
 
-/* Bytes that follow the header on the wire. */
+/* Bytes that follow the header on the wire.  With extended headers WRITE must
+ * say PAYLOAD_LEN (proto.md); QEMU's client does not, and sends them too. */
 static uint64_t
 nbd_request_payload(const NbdConn *conn, const NbdCall *call)
 {
-    if (conn->mode == NBD_MODE_EXTENDED) {
-        return call->flags & NBD_CMD_FLAG_PAYLOAD_LEN ? call->len : 0;
+    if (conn->mode == NBD_MODE_EXTENDED &&
+        (call->flags & NBD_CMD_FLAG_PAYLOAD_LEN)) {
+        return call->len;
     }
     return call->command == NBD_CMD_WRITE ? call->len : 0;
 }

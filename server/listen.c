@@ -265,7 +265,7 @@ server_acceptor_co_wait_room(ServerAcceptor *acceptor)
 
     if (!acceptor->limit_logged) {
         acceptor->limit_logged = true;
-        ash_log(ASH_LOG_WARNING,
+        ash_log(ASH_LOG_NOTICE,
                 "server=%s: %u connections are the limit (max-connections), "
                 "later clients wait",
                 listener->conf->id, listener->n_connections);

@@ -196,7 +196,7 @@ const ServerOption server_option_table[] = {
     { .name = "log-level",
       .arg = "LEVEL",
       .section = SERVER_SECTION_PROCESS,
-      .help = "error, warning, notice (default), info, debug",
+      .help = "error, warning (default), notice, info, debug",
       .type = SERVER_OPT_ENUM,
       AT(log_level),
       .names = server_log_level_names },

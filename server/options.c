@@ -52,7 +52,7 @@ server_options_init(ServerOptions *opts)
         .memory_bytes = (uint64_t)256 << 20,
         .connection_memory_bytes = (uint64_t)32 << 20,
         .drain_seconds = SERVER_DRAIN_SECONDS_DEFAULT,
-        .log_level = ASH_LOG_NOTICE,
+        .log_level = ASH_LOG_WARNING,
         .brief = { .cache = -1,
                    .aio = -1,
                    .discard = -1,

@@ -98,7 +98,8 @@ typedef struct AioEngineOps {
 
     /* Control: open, close, space, identity.  0 or -errno.
      * co_open: regular files and block devices only, -EISDIR for a directory,
-     * -ENOTBLK for anything else; never waits for the other end of a FIFO.
+     * -ENOTBLK for anything else; never waits for the other end of a FIFO;
+     * -EROFS for a write-protected device that is to be written.
      * co_close waits for what is in flight. */
     int coroutine_fn (*co_open)(AioEngine *engine, const char *path,
                                 int open_flags, unsigned mode, AioFile **ret);

@@ -103,6 +103,16 @@ posix_open_fd(const PosixOpen *o)
     return fd < 0 ? -errno : fd;
 }
 
+/* The kernel lets a device that can't be written be opened for writing. */
+static bool
+posix_is_write_protected(const PosixOpen *o)
+{
+    int read_only = 0;
+
+    return o->is_block && (o->open_flags & O_ACCMODE) != O_RDONLY &&
+           ioctl(o->fd, BLKROGET, &read_only) == 0 && read_only != 0;
+}
+
 /* The fd is open: what is it? */
 static int
 posix_inspect(PosixOpen *o)
@@ -121,7 +131,7 @@ posix_inspect(PosixOpen *o)
     if (st.st_blksize > 0 && ash_is_pow2((uint64_t)st.st_blksize)) {
         o->page = ash_max(o->page, (uint64_t)st.st_blksize);
     }
-    return posix_check_type(&st);
+    return posix_is_write_protected(o) ? -EROFS : posix_check_type(&st);
 }
 
 static void

@@ -1,6 +1,6 @@
 """Fixtures of the durability tests: a real daemon on storage that breaks.
 
-Environment: as tests/scenario/conftest.py, and ASHLAR_SEED chooses other
+Environment: as tests/conftest.py, and ASHLAR_SEED chooses other
 random requests.  These tests need root, and take nothing else for granted:
 what they need and do not find is a failure.
 
@@ -8,18 +8,12 @@ SPDX-License-Identifier: BSD-3-Clause
 """
 import os
 import random
-import sys
 
 import pytest
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(os.path.dirname(HERE), "scenario"))
-
-import fixtures  # noqa: E402
-import harness  # noqa: E402
-import storage  # noqa: E402
-import wired as wired_disk  # noqa: E402
-from fixtures import count, dial, refuse, start  # noqa: E402,F401
+import harness
+import storage
+import wired as wired_disk
 
 SEED = int(os.environ.get("ASHLAR_SEED", "1"))
 
@@ -39,7 +33,6 @@ def pytest_sessionstart():
 
 def pytest_terminal_summary(terminalreporter):
     terminalreporter.write_line(f"seed: ASHLAR_SEED={SEED}")
-    fixtures.pytest_terminal_summary(terminalreporter)
 
 
 @pytest.fixture
@@ -65,7 +58,7 @@ def state_dir(tmp_path):
 
 
 @pytest.fixture
-def serve(store, start, state_dir, tmp_path):  # noqa: F811
+def serve(store, start, state_dir, tmp_path):
     """serve(path, options, ...): a daemon with export "disk" of a raw disk.
 
     options: more keys of the lowest node; device: a block device; export:

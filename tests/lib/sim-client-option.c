@@ -176,7 +176,10 @@ sim_option_co_run(SimClient *c, uint32_t option, const GByteArray *data)
             return 0;
         }
         if (SIM_REP_IS_ERROR(rep->type)) {
-            return 1;
+            return rep->type == SIM_REP_ERR_SHUTDOWN &&
+                           c->config.health->server_stops
+                       ? -ESHUTDOWN
+                       : 1;
         }
         if (rep->type == SIM_REP_INFO &&
             (option == SIM_OPT_GO || option == SIM_OPT_INFO)) {

@@ -50,6 +50,8 @@ typedef struct SimEngine {
     SimFate fate;
 } SimEngine;
 
+#define SIM_CUTS 16U
+
 /* An open file description. */
 struct SimFile {
     AioFile base; /* first */
@@ -59,6 +61,8 @@ struct SimFile {
     unsigned in_flight;
     bool zombie; /* killed: keeps its locks while I/O is in flight */
     bool has_written;
+    uint64_t cuts[SIM_CUTS]; /* where short transfers ended, a ring */
+    unsigned n_cuts;
 };
 
 /* A rule and how often it has matched. */

@@ -80,6 +80,25 @@ sim_disk_peek(SimDisk *disk, const char *name, uint64_t offset, void *buf,
     }
 }
 
+void
+sim_disk_poke(SimDisk *disk, const char *name, uint64_t offset, const void *buf,
+              size_t bytes)
+{
+    SimStore *store = sim_inode_find(disk, name)->store;
+
+    sim_store_write(store, offset, buf, bytes);
+    sim_store_complete_all(store);
+    sim_store_flush(store, sim_store_mark(store));
+}
+
+bool
+sim_disk_has_told(SimDisk *disk, const char *name)
+{
+    const SimInode *inode = sim_inode_find(disk, name);
+
+    return inode->reported == inode->errseq;
+}
+
 uint64_t
 sim_disk_size(SimDisk *disk, const char *name)
 {
@@ -155,6 +174,8 @@ sim_disk_kill(SimDisk *disk, unsigned pid)
 void
 sim_disk_power_cut(SimDisk *disk)
 {
+    const SimCrash before = disk->stats.crash, *after = &disk->stats.crash;
+
     disk->stats.n_power_cuts++;
     sim_fault_drop_late(disk);
     ash_list_foreach(link, &disk->engines) {
@@ -174,6 +195,10 @@ sim_disk_power_cut(SimDisk *disk)
         inode->reported = inode->errseq;
         sim_store_crash(inode->store, &disk->rng, &disk->stats.crash);
     }
+    disk->stats.n_power_cuts_dirty += after->n_pages > before.n_pages;
+    disk->stats.n_power_cuts_lossy +=
+        after->n_pages_lost > before.n_pages_lost ||
+        after->n_pages_torn > before.n_pages_torn;
     sim_trace(disk->world, "disk-cut", disk->stats.crash.n_pages,
               disk->stats.crash.n_pages_lost, disk->stats.crash.n_pages_torn);
     sim_disk_release(disk);

@@ -93,6 +93,8 @@ typedef struct SimDiskStats {
     uint64_t n_enospc;
     uint64_t n_pages_lost; /* by failed write-back */
     uint64_t n_power_cuts;
+    uint64_t n_power_cuts_dirty; /* of them: with something to lose */
+    uint64_t n_power_cuts_lossy; /* of these: something was lost */
     uint64_t n_kills;
     uint64_t n_zombie_writes;  /* of killed processes, after their death */
     uint64_t n_double_writers; /* of these: while another process writes */
@@ -114,6 +116,11 @@ void sim_disk_create(SimDisk *disk, const char *name, uint64_t size);
 /* The visible contents; zeros past the end. */
 void sim_disk_peek(SimDisk *disk, const char *name, uint64_t offset, void *buf,
                    size_t bytes);
+/* Durable contents, before anybody has opened the file. */
+void sim_disk_poke(SimDisk *disk, const char *name, uint64_t offset,
+                   const void *buf, size_t bytes);
+/* Has the host told somebody of the last data of this file that it lost? */
+bool sim_disk_has_told(SimDisk *disk, const char *name);
 /* UINT64_MAX: there is no such file. */
 uint64_t sim_disk_size(SimDisk *disk, const char *name);
 

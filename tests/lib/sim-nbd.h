@@ -40,6 +40,7 @@ typedef enum {
 #define SIM_REP_META 4U
 #define SIM_REP_IS_ERROR(type) (((type) >> 31) != 0)
 #define SIM_REP_ERR_UNKNOWN 0x80000006U
+#define SIM_REP_ERR_SHUTDOWN 0x80000007U
 #define SIM_REP_ERR_MAX 0x8000000aU
 
 #define SIM_INFO_EXPORT 0U

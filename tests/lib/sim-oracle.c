@@ -195,6 +195,19 @@ sim_oracle_lost(SimOracle *o, uint64_t offset, uint64_t bytes)
 }
 
 void
+sim_oracle_forgive(SimOracle *o)
+{
+    o->lost_at = 0;
+    o->failed_at = 0;
+}
+
+bool
+sim_oracle_has_lost(const SimOracle *o)
+{
+    return o->lost_at != 0 || o->failed_at != 0;
+}
+
+void
 sim_oracle_crashed(SimOracle *o, bool power)
 {
     o->now++;
@@ -208,8 +221,7 @@ sim_oracle_crashed(SimOracle *o, bool power)
         ash_container_of(link, SimOracleRead, link)->void_ = true;
     }
     if (power) {
-        o->lost_at = 0;
-        o->failed_at = 0;
+        sim_oracle_forgive(o);
     }
 }
 

@@ -85,3 +85,7 @@ void sim_oracle_lost(SimOracle *oracle, uint64_t offset, uint64_t bytes);
 /* The server died, and no answer of it is on the way any more.  @power: and
  * the host, too.  Open operations are over, open reads are void. */
 void sim_oracle_crashed(SimOracle *oracle, bool power);
+/* What was lost is not held against anybody any more: flushes may succeed. */
+void sim_oracle_forgive(SimOracle *oracle);
+/* Has the host lost data, or a flush failed, since? */
+bool sim_oracle_has_lost(const SimOracle *oracle);

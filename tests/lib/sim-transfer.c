@@ -19,6 +19,44 @@ sim_is_aligned(const AioFile *f, uint64_t offset, const IoVec *iov)
             iov_is_aligned(iov, (size_t)SIM_SECTOR));
 }
 
+/* How much of a transfer takes place: all, or whole sectors of the file. */
+static size_t
+sim_transfer_cut(SimDisk *disk, uint64_t offset, size_t bytes, bool to_nothing)
+{
+    uint64_t first = ash_round_up(offset + 1, SIM_SECTOR) - offset;
+    uint64_t n;
+
+    if (first >= bytes) {
+        return to_nothing ? 0 : bytes;
+    }
+    n = (bytes - first) / SIM_SECTOR; /* cuts after the first one */
+    n = sim_rng_below(&disk->rng, n + 1 + to_nothing);
+    if (to_nothing && n == 0) {
+        return 0;
+    }
+    return (size_t)(first + (n - to_nothing) * SIM_SECTOR);
+}
+
+/* A short transfer.  A direct one that is repeated does not end short at the
+ * same place again: that would be the end of the file. */
+static size_t
+sim_transfer_shorten(SimDisk *disk, SimFile *file, uint64_t offset,
+                     size_t bytes)
+{
+    size_t n = sim_transfer_cut(disk, offset, bytes, false);
+
+    for (unsigned i = 0; i < SIM_CUTS; i++) {
+        if (file->base.open_flags & O_DIRECT && file->cuts[i] == offset + n) {
+            return bytes;
+        }
+    }
+    if (n < bytes) {
+        file->cuts[file->n_cuts++ % SIM_CUTS] = offset + n;
+        disk->stats.n_short++;
+    }
+    return n;
+}
+
 /* ---- reads ---- */
 
 static int64_t
@@ -33,13 +71,8 @@ sim_read_apply(SimDisk *disk, SimFile *file, uint64_t offset, const IoVec *iov,
         return 0;
     }
     bytes = (size_t)ash_min(bytes, size - offset);
-    if (bytes > 1 && sim_rng_chance(&disk->rng, disk->config.short_permille)) {
-        disk->stats.n_short++;
-        bytes = (size_t)sim_rng_between(&disk->rng, 1, bytes);
-        if (file->base.open_flags & O_DIRECT) {
-            bytes = (size_t)ash_round_up(bytes, SIM_SECTOR);
-            bytes = (size_t)ash_min(bytes, size - offset);
-        }
+    if (sim_rng_chance(&disk->rng, disk->config.short_permille)) {
+        bytes = sim_transfer_shorten(disk, file, offset, bytes);
     }
     buf = g_malloc(bytes);
     sim_store_read(store, offset, buf, bytes);
@@ -105,24 +138,6 @@ sim_engine_try_readv(AioFile *f, uint64_t offset, const IoVec *iov)
 
 /* ---- writes ---- */
 
-/* How much of a write takes place: all, or whole sectors of the file. */
-static size_t
-sim_write_cut(SimDisk *disk, uint64_t offset, size_t bytes, bool to_nothing)
-{
-    uint64_t first = ash_round_up(offset + 1, SIM_SECTOR) - offset;
-    uint64_t n;
-
-    if (first >= bytes) {
-        return to_nothing ? 0 : bytes;
-    }
-    n = (bytes - first) / SIM_SECTOR; /* cuts after the first one */
-    n = sim_rng_below(&disk->rng, n + 1 + to_nothing);
-    if (to_nothing && n == 0) {
-        return 0;
-    }
-    return (size_t)(first + (n - to_nothing) * SIM_SECTOR);
-}
-
 /* How much of a write the quota allows. */
 static size_t
 sim_write_fit(SimDisk *disk, const SimStore *store, uint64_t offset,
@@ -155,12 +170,9 @@ sim_write_apply(SimDisk *disk, SimFile *file, uint64_t offset, const IoVec *iov,
     }
     bytes = fits;
     if (fault) {
-        bytes = sim_write_cut(disk, offset, bytes, true);
+        bytes = sim_transfer_cut(disk, offset, bytes, true);
     } else if (sim_rng_chance(&disk->rng, disk->config.short_permille)) {
-        size_t n = sim_write_cut(disk, offset, bytes, false);
-
-        disk->stats.n_short += n < bytes;
-        bytes = n;
+        bytes = sim_transfer_shorten(disk, file, offset, bytes);
     }
     if (bytes > 0) {
         buf = g_malloc(bytes);
@@ -173,9 +185,11 @@ sim_write_apply(SimDisk *disk, SimFile *file, uint64_t offset, const IoVec *iov,
     return fault ? -fault : (int64_t)bytes;
 }
 
-/* Has this file description to be told about a failed write-back? */
-static int
-sim_flush_report(SimDisk *disk, SimFile *file)
+/* A sync that gave @r: has this file description to be told about a failed
+ * write-back?  That is when the caller learns of it: of two syncs at a time,
+ * none succeeds while the other keeps the bad news to itself. */
+static int64_t
+sim_flush_report(SimDisk *disk, SimFile *file, int64_t r)
 {
     SimInode *inode = file->inode;
     bool news = disk->config.report_once ? inode->reported != inode->errseq
@@ -183,7 +197,7 @@ sim_flush_report(SimDisk *disk, SimFile *file)
 
     file->errseq_seen = inode->errseq;
     inode->reported = inode->errseq;
-    return news ? -inode->wb_error : 0;
+    return news ? -inode->wb_error : r;
 }
 
 /* The host writes back on its own, and may fail at it. */
@@ -218,26 +232,19 @@ sim_note_writer(const SimIo *io)
     }
 }
 
-/* RWF_DSYNC, after a write that gave @r. */
-static int64_t
-sim_write_sync(const SimIo *io, uint64_t op, int64_t r)
+/* RWF_DSYNC: @bytes that operation @op wrote become durable, or the sync
+ * fails. */
+static void
+sim_write_sync(const SimIo *io, uint64_t op, uint64_t bytes, bool fails)
 {
     SimInode *inode = io->file->inode;
-    int err;
 
-    if (sim_io_has(io, SIM_FAULT_ERROR)) {
+    if (fails) {
         sim_fault_lose(io->disk, inode, io->fault.err);
-        io->file->errseq_seen = inode->errseq;
-        inode->reported = inode->errseq;
-        return r;
+    } else if (!sim_io_has(io, SIM_FAULT_NO_FUA)) {
+        sim_store_flush_op(inode->store, op, io->offset, bytes);
+        inode->name_durable = true;
     }
-    if (r <= 0 || sim_io_has(io, SIM_FAULT_NO_FUA)) {
-        return r;
-    }
-    err = sim_flush_report(io->disk, io->file);
-    sim_store_flush_op(inode->store, op, io->offset, (uint64_t)r);
-    inode->name_durable = true;
-    return err < 0 ? err : r;
 }
 
 int64_t coroutine_fn
@@ -247,6 +254,7 @@ sim_engine_co_writev(AioFile *f, uint64_t offset, const IoVec *iov,
     SimIo io = { 0 };
     int64_t r = sim_io_co_begin(&io, f, SIM_OP_WRITE, offset, iov->bytes);
     SimInode *inode = sim_file(f)->inode;
+    bool fails = sim_io_has(&io, SIM_FAULT_ERROR), sync_fails = false;
     uint64_t op = 0;
 
     if (r == 0 && (!sim_is_writable(f) || !sim_is_aligned(f, offset, iov))) {
@@ -262,14 +270,19 @@ sim_engine_co_writev(AioFile *f, uint64_t offset, const IoVec *iov,
     if (r == 0) {
         sim_note_writer(&io);
         io.offset += sim_io_has(&io, SIM_FAULT_MISDIRECT) ? SIM_SECTOR : 0;
+        /* Either the write fails, or it is done and the sync does. */
+        sync_fails = fails && flags & AIO_WRITE_FUA &&
+                     sim_rng_chance(&io.disk->rng, 500);
         r = sim_write_apply(io.disk, io.file, io.offset, iov,
-                            sim_io_has(&io, SIM_FAULT_ERROR) ? io.fault.err : 0,
-                            &op);
-        if (flags & AIO_WRITE_FUA) {
-            r = sim_write_sync(&io, op, r);
-        }
+                            fails && !sync_fails ? io.fault.err : 0, &op);
+    }
+    if (r > 0 && flags & AIO_WRITE_FUA) {
+        sim_write_sync(&io, op, (uint64_t)r, sync_fails);
     }
     r = sim_io_co_end(&io, op, r);
+    if (r > 0 && flags & AIO_WRITE_FUA) {
+        r = sim_flush_report(io.disk, io.file, r);
+    }
     if (r > 0) {
         sim_writeback(io.disk, io.file);
     }
@@ -302,25 +315,23 @@ int coroutine_fn
 sim_engine_co_flush(AioFile *f)
 {
     SimIo io = { 0 };
-    SimFile *file = sim_file(f);
-    uint64_t mark = sim_store_mark(file->inode->store);
-    int r = sim_io_co_begin(&io, f, SIM_OP_FLUSH, 0, 0);
+    SimInode *inode = sim_file(f)->inode;
+    uint64_t mark = sim_store_mark(inode->store);
+    int64_t r = sim_io_co_begin(&io, f, SIM_OP_FLUSH, 0, 0);
 
     if (r == 0 && sim_io_has(&io, SIM_FAULT_DROP)) {
         return (int)sim_io_co_end(&io, 0, 0);
     }
-    if (r == 0) {
-        if (sim_io_has(&io, SIM_FAULT_ERROR)) {
-            sim_fault_lose(io.disk, file->inode, io.fault.err);
-        } else if (sim_io_has(&io, SIM_FAULT_LIE)) {
-            sim_fault_lose(io.disk, file->inode, EIO);
-            file->errseq_seen = file->inode->errseq;
-            file->inode->reported = file->inode->errseq;
-        } else {
-            sim_store_flush(file->inode->store, mark);
-            file->inode->name_durable = true;
-        }
-        r = sim_flush_report(io.disk, file);
+    if (r == 0 && sim_io_has(&io, SIM_FAULT_ERROR)) {
+        sim_fault_lose(io.disk, inode, io.fault.err);
+    } else if (r == 0 && sim_io_has(&io, SIM_FAULT_LIE)) {
+        sim_fault_lose(io.disk, inode, EIO);
+        io.file->errseq_seen = inode->errseq;
+        inode->reported = inode->errseq;
+    } else if (r == 0) {
+        sim_store_flush(inode->store, mark);
+        inode->name_durable = true;
     }
-    return (int)sim_io_co_end(&io, 0, r);
+    r = sim_io_co_end(&io, 0, r);
+    return (int)(r == 0 ? sim_flush_report(io.disk, io.file, 0) : r);
 }

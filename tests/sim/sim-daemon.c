@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "blockcore/graph.h"
 #include "drivers/aio/engine.h"
+#include "drivers/drivers.h"
 #include "export/export.h"
 #include "export/nbd-server.h"
 
@@ -18,8 +19,6 @@ struct SimDaemon {
     GPtrArray *exports; /* of Export */
     unsigned next_worker;
 };
-
-static const BlkDriver *const sim_drivers[] = { &sim_file_driver, NULL };
 
 /* ---- loops ---- */
 
@@ -43,15 +42,43 @@ sim_daemon_strip(Loop *loop)
 
 /* ---- nodes and exports ---- */
 
+static void
+sim_daemon_set(BlkOptions *opts, const char *prefix, const char *name,
+               const char *value)
+{
+    g_autofree char *key = g_strconcat(prefix, name, NULL);
+
+    blk_options_set(opts, key, BLK_VALUE_KEYVAL, value);
+}
+
+static void
+sim_daemon_set_size(BlkOptions *opts, const char *name, uint64_t bytes)
+{
+    g_autofree char *text = g_strdup_printf("%" G_GUINT64_FORMAT, bytes);
+
+    sim_daemon_set(opts, "", name, text);
+}
+
 static BlkOptions *
 sim_daemon_options(const SimExportSpec *spec)
 {
     BlkOptions *opts = blk_options_new();
 
-    blk_options_set(opts, "driver", BLK_VALUE_STRING, "file");
-    blk_options_set(opts, "node-name", BLK_VALUE_STRING, spec->file);
-    blk_options_set(opts, "filename", BLK_VALUE_STRING, spec->file);
-    blk_options_set(opts, "discard", BLK_VALUE_STRING, "unmap");
+    bool window = spec->start > 0 || spec->rest > 0;
+    const char *prefix = window ? "file." : "";
+
+    sim_daemon_set(opts, prefix, "driver", "file");
+    sim_daemon_set(opts, prefix, "filename", spec->file);
+    /* What is left of a killed predecessor may hang for long. */
+    sim_daemon_set(opts, prefix, "lock-wait-ms", "600000");
+    if (window) {
+        sim_daemon_set(opts, prefix, "discard", "unmap");
+        sim_daemon_set(opts, "", "driver", "raw");
+        sim_daemon_set_size(opts, "offset", spec->start);
+        sim_daemon_set_size(opts, "size", spec->size);
+    }
+    sim_daemon_set(opts, "", "node-name", spec->file);
+    sim_daemon_set(opts, "", "discard", "unmap");
     blk_options_set(opts, "cache.direct", BLK_VALUE_BOOL,
                     spec->direct ? "on" : "off");
     blk_options_set(opts, "read-only", BLK_VALUE_BOOL,
@@ -101,7 +128,7 @@ sim_daemon_co_start(SimDaemon *d, GError **error)
         .connection_memory_bytes = NBD_CONNECTION_MEMORY_DEFAULT,
     };
 
-    d->graph = blk_graph_new(sim_drivers, NULL);
+    d->graph = blk_graph_new(drivers, d->config.state_dir);
     d->nbd = nbd_server_new(&config);
     for (unsigned i = 0; i < d->config.n_exports; i++) {
         if (!sim_daemon_co_export(d, &d->config.exports[i], error)) {

@@ -1,7 +1,7 @@
 /*
  * tests/sim/sim-daemon.h - SimDaemon: one process of ashlard in a simulated
- * world: the real block core and NBD server on simulated loops and a simulated
- * disk.
+ * world: the real drivers, block core and NBD server on simulated loops and a
+ * simulated disk.
  *
  * Layer:   tests/sim.      Thread: the world's.
  * Yields:  sim_daemon_co_start(), sim_daemon_co_stop().
@@ -14,7 +14,6 @@
 #include <stdint.h>
 
 #include "base/error.h"
-#include "blockcore/driver.h"
 #include "export/channel.h"
 #include "tests/lib/sim-disk.h"
 
@@ -22,7 +21,8 @@
 typedef struct SimExportSpec {
     char name[32];  /* of the export, and of what belongs to it */
     char file[32];  /* on the simulated disk */
-    uint64_t start; /* in the file */
+    uint64_t start; /* of the window in the file */
+    uint64_t rest;  /* of the file, behind the window */
     uint64_t size;
     bool read_only;
     bool writethrough;
@@ -38,11 +38,10 @@ typedef struct SimDaemonConfig {
     unsigned n_workers;
     const SimExportSpec *exports;
     unsigned n_exports;
+    const char *state_dir; /* of the host; copied */
 } SimDaemonConfig;
 
 typedef struct SimDaemon SimDaemon;
-
-extern const BlkDriver sim_file_driver;
 
 SimDaemon *sim_daemon_new(const SimDaemonConfig *config);
 /* On the main loop.  On failure sim_daemon_co_stop() cleans up. */

@@ -8,17 +8,22 @@
  */
 #include <glib.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "base/assert.h"
 #include "base/log.h"
 #include "coro/coro.h"
 #include "tests/sim/sim-run.h"
 
 #define SIM_PLANT_SEEDS 200U
+#define SIM_FAILED_MAX 10U /* enough of it */
 
 typedef struct SimOptions {
-    gint64 seed;
+    gint64 seed; /* -1: drawn */
     gint n_seeds;
     gint n_steps;
     gint seconds; /* stop with the seeds after so long; 0: never */
@@ -43,6 +48,37 @@ sim_clock(void)
 
     clock_gettime(CLOCK_MONOTONIC, &ts);
     return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+/* ---- the seed to name when everything ends ---- */
+
+static char sim_last_words[128];
+
+static void
+sim_die_cb(void)
+{
+    ash_maybe(write(STDERR_FILENO, sim_last_words, strlen(sim_last_words)) > 0);
+}
+
+static void
+sim_abort_cb(int number)
+{
+    sim_die_cb();
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+/* Sanitizers end the process in their own way. */
+void __attribute__((weak))
+__sanitizer_set_death_callback(void (*callback)(void));
+
+static void
+sim_watch_death(void)
+{
+    signal(SIGABRT, sim_abort_cb);
+    if (__sanitizer_set_death_callback) {
+        __sanitizer_set_death_callback(sim_die_cb);
+    }
 }
 
 /* ---- sums ---- */
@@ -82,6 +118,8 @@ sim_add_disk(SimDiskStats *sum, const SimDiskStats *d)
     sum->n_enospc += d->n_enospc;
     sum->n_pages_lost += d->n_pages_lost;
     sum->n_power_cuts += d->n_power_cuts;
+    sum->n_power_cuts_dirty += d->n_power_cuts_dirty;
+    sum->n_power_cuts_lossy += d->n_power_cuts_lossy;
     sum->n_kills += d->n_kills;
     sum->n_zombie_writes += d->n_zombie_writes;
     sum->n_double_writers += d->n_double_writers;
@@ -95,6 +133,10 @@ sim_add_result(SimSeedResult *sum, const SimSeedResult *r)
 {
     sum->virtual_ns += r->virtual_ns;
     sum->n_clients += r->n_clients;
+    sum->n_records += r->n_records;
+    sum->n_forgets += r->n_forgets;
+    sum->n_untold += r->n_untold;
+    sum->n_outside += r->n_outside;
     sim_add(sum->n_stops, r->n_stops, SIM_N_STOPS);
     sim_add_report(&sum->report, &r->report);
     sim_add_disk(&sum->disk, &r->disk);
@@ -121,6 +163,9 @@ sim_run_seed(const SimOptions *opts, uint64_t seed, SimPlant plant,
     SimSeedResult result, again = { .hash = 0 };
     bool ok;
 
+    snprintf(sim_last_words, sizeof(sim_last_words),
+             "\ndied of: ashlar-sim --seed %" PRIu64 " --steps %d --plant %d\n",
+             seed, opts->n_steps, (int)plant);
     sim_run(&config, &result);
     ok = result.report.n_violations == 0;
     total->n_seeds++;
@@ -139,8 +184,9 @@ sim_run_seed(const SimOptions *opts, uint64_t seed, SimPlant plant,
         sim_report_done(&again.report);
     }
     if (!ok && plant == SIM_PLANT_NONE) {
-        printf("seed %" PRIu64 ": %" PRIu64 " violations: %s\n", seed,
-               result.report.n_violations,
+        printf("ashlar-sim --seed %" PRIu64 " --steps %d: %" PRIu64
+               " violations: %s\n",
+               seed, opts->n_steps, result.report.n_violations,
                result.report.first ? result.report.first : "none");
     }
     total->n_failed += !ok;
@@ -153,15 +199,18 @@ sim_run_seeds(const SimOptions *opts, SimTotal *total)
 {
     double begun = sim_clock();
 
-    for (int i = 0; i < opts->n_seeds; i++) {
+    printf("seeds from %" PRIu64 " on, about %d requests each, each twice\n",
+           (uint64_t)opts->seed, opts->n_steps);
+    for (int i = 0; i < opts->n_seeds && total->n_failed < SIM_FAILED_MAX;
+         i++) {
         if (opts->seconds > 0 && sim_clock() - begun > opts->seconds) {
             break;
         }
         sim_run_seed(opts, (uint64_t)opts->seed + (uint64_t)i,
                      (SimPlant)opts->plant, total);
     }
-    printf("%" PRIu64 " seeds from %" PRIu64 " on in %.1f s\n", total->n_seeds,
-           (uint64_t)opts->seed, sim_clock() - begun);
+    printf("%" PRIu64 " seeds in %.1f s\n", total->n_seeds,
+           sim_clock() - begun);
 }
 
 /* ---- planted bugs ---- */
@@ -234,10 +283,15 @@ sim_print_faults(const SimSeedResult *r)
            d->n_faults[SIM_FAULT_ERROR], d->n_faults[SIM_FAULT_DELAY],
            d->n_faults[SIM_FAULT_HANG], d->n_short, d->n_retry, d->n_enospc,
            d->n_pages_lost);
-    printf("power cuts: %" PRIu64 " dirty pages, %" PRIu64 " lost, %" PRIu64
-           " torn; writes after SIGKILL %" PRIu64 "\n",
-           d->crash.n_pages, d->crash.n_pages_lost, d->crash.n_pages_torn,
+    printf("power cuts: %" PRIu64 " with data to lose, %" PRIu64
+           " that took some; %" PRIu64 " dirty pages, %" PRIu64
+           " lost, %" PRIu64 " torn; writes after SIGKILL %" PRIu64 "\n",
+           d->n_power_cuts_dirty, d->n_power_cuts_lossy, d->crash.n_pages, d->crash.n_pages_lost, d->crash.n_pages_torn,
            d->n_zombie_writes);
+    printf("files on record that lost data: %" PRIu64 ", forgotten %" PRIu64
+           ", losses nobody was told of %" PRIu64
+           "; bytes outside of windows compared %" PRIu64 "\n",
+           r->n_records, r->n_forgets, r->n_untold, r->n_outside);
     printf("network: %" PRIu64 " connections, %" PRIu64
            " segments, FIN %" PRIu64 ", RST %" PRIu64 ", silence %" PRIu64 "\n",
            r->net.n_connections, r->net.n_segments, r->net.n_ends[SIM_END_FIN],
@@ -249,7 +303,8 @@ static bool
 sim_parse(SimOptions *opts, int *argc, char ***argv)
 {
     const GOptionEntry entries[] = {
-        { "seed", 0, 0, G_OPTION_ARG_INT64, &opts->seed, "the first", "N" },
+        { "seed", 0, 0, G_OPTION_ARG_INT64, &opts->seed, "the first; drawn without it",
+          "N" },
         { "seeds", 0, 0, G_OPTION_ARG_INT, &opts->n_seeds, "how many", "N" },
         { "steps", 0, 0, G_OPTION_ARG_INT, &opts->n_steps,
           "requests of a seed, about", "N" },
@@ -273,20 +328,25 @@ sim_parse(SimOptions *opts, int *argc, char ***argv)
         fprintf(stderr, "%s\n", error->message);
         return false;
     }
+    if (opts->seed < 0) {
+        opts->seed = (gint64)g_random_int() << 16;
+    }
     return opts->n_steps > 0 && opts->plant >= 0 && opts->plant < SIM_N_PLANTS;
 }
 
 int
 main(int argc, char **argv)
 {
-    SimOptions opts = { .seed = 1, .n_seeds = 1, .n_steps = 300 };
+    SimOptions opts = { .seed = -1, .n_seeds = 1, .n_steps = 300 };
     SimTotal total = { .n_seeds = 0 };
     unsigned n_missed = 0;
 
     if (!sim_parse(&opts, &argc, &argv)) {
         return 2;
     }
+    setvbuf(stdout, NULL, _IOLBF, 0);
     ash_log_set_level(ASH_LOG_ERROR);
+    sim_watch_death();
     sim_run_seeds(&opts, &total);
     sim_print_requests(&total.sum.report);
     sim_print_faults(&total.sum);

@@ -11,69 +11,26 @@
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
-#include "tests/sim/sim-run.h"
+#include "tests/sim/sim-run-priv.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/assert.h"
 #include "base/bits.h"
-#include "tests/lib/sim-event.h"
 
 /* No wait takes longer; then the world hangs. */
 #define SIM_LIMIT_NS (2000 * SIM_S)
 
-/* A process: alive, or a ghost that is being taken down. */
-typedef struct SimProcess {
-    SimDaemon *daemon;
-    bool started;
-    bool start_failed;
-    bool stopped;
-    int stop_error;
-    GError *error;
-} SimProcess;
-
-typedef struct SimRun {
-    const SimRunConfig *config;
-    SimSeedResult *result;
-    SimSwarm swarm;
-    SimWorld *world;
-    SimRng *rng;
-    SimDisk *disk;
-    SimNet *net;
-    SimOracle *oracles[SIM_EXPORTS_MAX];
-    SimHealth health;
-    SimProcess processes[2]; /* by set of loops */
-    unsigned pid;            /* of the living one; its set is pid % 2 */
-    unsigned n_running;      /* slots */
-    bool stop_clients;
-    SimClient *clients[SIM_SLOTS_MAX];
-    uint64_t trigger; /* replies after which the life ends */
-    SimEvent release;
-} SimRun;
-
-/* A place for one client after the other. */
-typedef struct SimSlot {
-    SimRun *run;
-    unsigned number;
-    bool verify;
-    unsigned export; /* to verify */
-} SimSlot;
-
 /* ---- loops: set 0, set 1, the clients' ---- */
 
-static Loop *
+Loop *
 sim_run_loop(const SimRun *run, unsigned set, unsigned i)
 {
     return sim_world_loop(run->world, set * (1 + run->swarm.n_workers) + i);
 }
 
-static Loop *
-sim_run_client_loop(const SimRun *run)
-{
-    return sim_run_loop(run, 2, 0);
-}
-
-static SimProcess *
+SimProcess *
 sim_run_process(SimRun *run)
 {
     return &run->processes[run->pid % 2];
@@ -110,143 +67,6 @@ sim_run_wait(SimRun *run, bool (*until)(void *arg), void *arg, const char *what)
         result->hung = true;
     }
     return !result->hung;
-}
-
-/* ---- clients ---- */
-
-static void
-sim_slot_closed_cb(void *arg)
-{
-    sim_client_closed(arg);
-}
-
-static void
-sim_slot_configure(SimSlot *slot, SimClientConfig *config)
-{
-    SimRun *run = slot->run;
-    unsigned e = slot->verify
-                     ? slot->export
-                     : (unsigned)sim_rng_below(run->rng, run->swarm.n_exports);
-    const SimExportSpec *spec = &run->swarm.exports[e];
-
-    *config = (SimClientConfig){ .depth = 4,
-                                 .bytes_max = 32768,
-                                 .mode = (SimMode)(run->pid % SIM_N_MODES),
-                                 .use_go = true,
-                                 .timeout_ns = 120 * SIM_S };
-    if (!slot->verify) {
-        sim_swarm_draw_client(&run->swarm, run->rng, config);
-        config->n_requests = (unsigned)sim_rng_skewed(
-            run->rng, 1,
-            ash_max(2, run->config->n_steps /
-                           (run->swarm.n_slots * run->swarm.n_clients *
-                            run->swarm.n_lives) *
-                           2));
-    }
-    config->world = run->world;
-    config->loop = sim_run_client_loop(run);
-    config->report = &run->result->report;
-    config->oracle = run->oracles[e];
-    config->health = &run->health;
-    config->name = spec->name;
-    config->export_name = spec->name;
-    config->size = spec->size;
-    config->read_only = spec->read_only;
-    config->verify = slot->verify;
-}
-
-/* Where a connection is cut, if it is. */
-static void
-sim_slot_cut(SimRun *run, SimPeer *peer)
-{
-    SimDirection dir = (SimDirection)sim_rng_below(run->rng, 2);
-
-    sim_peer_cut_after(peer, dir, sim_rng_skewed(run->rng, 0, 200000),
-                       (SimEnd)sim_rng_below(run->rng, SIM_N_ENDS));
-}
-
-static void coroutine_fn
-sim_slot_co_client(SimSlot *slot)
-{
-    SimRun *run = slot->run;
-    SimClientConfig config;
-    Channel *channel;
-    SimClient *client;
-    SimPeer *peer;
-
-    sim_slot_configure(slot, &config);
-    peer = sim_net_connect(run->net, config.loop, config.name, &channel);
-    if (config.cut) {
-        sim_slot_cut(run, peer);
-    }
-    client = sim_client_new(&config, peer);
-    run->clients[slot->number] = client;
-    run->result->n_clients++;
-    sim_daemon_accept(sim_run_process(run)->daemon, channel, sim_slot_closed_cb,
-                      client);
-    if (run->stop_clients) {
-        sim_client_stop(client);
-    }
-    sim_client_co_run(client);
-    while (!sim_client_is_over(client)) {
-        sim_co_delay(run->world, SIM_MS);
-    }
-    if (slot->verify && !sim_client_succeeded(client)) {
-        sim_report_violation(&run->result->report, run->world, "verify",
-                             "export %s can't be read", config.name);
-    }
-    run->clients[slot->number] = NULL;
-    sim_client_free(client);
-}
-
-static void coroutine_fn
-sim_slot_co_run(void *arg)
-{
-    SimSlot *slot = arg;
-    SimRun *run = slot->run;
-    unsigned n = slot->verify ? 1 : run->swarm.n_clients;
-
-    while (n-- > 0 && !run->stop_clients) {
-        if (!slot->verify) {
-            sim_co_delay(run->world, sim_rng_skewed(run->rng, 0, 20 * SIM_MS));
-        }
-        if (!run->stop_clients) {
-            sim_slot_co_client(slot);
-        }
-    }
-    run->n_running--;
-    g_free(slot);
-}
-
-static void
-sim_run_add_slot(SimRun *run, unsigned number, bool verify)
-{
-    SimSlot *slot = g_new0(SimSlot, 1);
-
-    slot->run = run;
-    slot->number = number;
-    slot->verify = verify;
-    slot->export = number;
-    run->n_running++;
-    sim_world_spawn(run->world, sim_run_client_loop(run), "client",
-                    sim_slot_co_run, slot);
-}
-
-static bool
-sim_run_clients_are_over(void *arg)
-{
-    return ((const SimRun *)arg)->n_running == 0;
-}
-
-static void
-sim_run_stop_clients(SimRun *run)
-{
-    run->stop_clients = true;
-    for (unsigned i = 0; i < SIM_SLOTS_MAX; i++) {
-        if (run->clients[i]) {
-            sim_client_stop(run->clients[i]);
-        }
-    }
 }
 
 /* ---- the daemon ---- */
@@ -302,6 +122,27 @@ sim_run_begin_stop(SimRun *run, SimProcess *p)
                     sim_process_co_stop, p);
 }
 
+/* What is on record; the operator looks at it, or does not. */
+static const char *
+sim_run_hand_over(SimRun *run)
+{
+    const char *dir = sim_state_hand_over(run->state, run->pid);
+
+    for (unsigned i = 0; i < run->swarm.n_exports; i++) {
+        const char *file = run->swarm.exports[i].file;
+
+        run->failed[i] = sim_state_has(run->state, file);
+        run->forgiven[i] = false;
+        run->result->n_records += run->failed[i];
+        if (run->failed[i] && sim_rng_chance(run->rng, 500)) {
+            run->forgiven[i] = sim_state_forget(run->state, file);
+            run->failed[i] = false;
+            run->result->n_forgets++;
+        }
+    }
+    return dir;
+}
+
 /* The next process begins to start. */
 static void
 sim_run_begin_start(SimRun *run)
@@ -321,6 +162,7 @@ sim_run_begin_start(SimRun *run)
     }
     run->pid++;
     config.pid = run->pid;
+    config.state_dir = sim_run_hand_over(run);
     config.main = sim_run_loop(run, run->pid % 2, 0);
     for (unsigned i = 0; i < config.n_workers; i++) {
         config.workers[i] = sim_run_loop(run, run->pid % 2, 1 + i);
@@ -348,6 +190,43 @@ sim_run_finish_start(SimRun *run)
 
 /* ---- a life ---- */
 
+/* Bytes [start, end) of the file of @spec, which no window shows: made, or
+ * compared. */
+static void
+sim_run_outside_part(SimRun *run, const SimExportSpec *spec, uint64_t start,
+                     uint64_t end, bool make)
+{
+    g_autofree uint8_t *want = g_malloc(end - start);
+    g_autofree uint8_t *have = g_malloc(end - start);
+
+    for (uint64_t at = start; at < end; at++) {
+        want[at - start] = (uint8_t)(at % 251 + 1);
+    }
+    if (make) {
+        sim_disk_poke(run->disk, spec->file, start, want, end - start);
+        return;
+    }
+    sim_disk_peek(run->disk, spec->file, start, have, end - start);
+    run->result->n_outside += end - start;
+    if (memcmp(have, want, end - start) != 0) {
+        sim_report_violation(&run->result->report, run->world, "window",
+                             "%s has changed outside of it", spec->file);
+    }
+}
+
+static void
+sim_run_outside(SimRun *run, const SimExportSpec *spec, bool make)
+{
+    uint64_t end = spec->start + spec->size;
+
+    if (spec->start > 0) {
+        sim_run_outside_part(run, spec, 0, spec->start, make);
+    }
+    if (spec->rest > 0) {
+        sim_run_outside_part(run, spec, end, end + spec->rest, make);
+    }
+}
+
 /* Read every sector of every export and compare. */
 static void
 sim_run_verify(SimRun *run)
@@ -356,6 +235,7 @@ sim_run_verify(SimRun *run)
     run->health = (SimHealth){ .disk_fails = false };
     for (unsigned i = 0; i < run->swarm.n_exports; i++) {
         sim_run_add_slot(run, i, true);
+        sim_run_outside(run, &run->swarm.exports[i], false);
     }
     sim_run_wait(run, sim_run_clients_are_over, run, "verification");
 }
@@ -395,16 +275,39 @@ sim_run_work(SimRun *run, SimStop stop)
     run->stop_clients = false;
     run->health.disk_fails =
         sim_swarm_add_faults(&run->swarm, run->rng, run->disk);
+    for (unsigned i = 0; i < run->swarm.n_exports; i++) {
+        run->health.disk_fails |= run->failed[i];
+    }
     run->trigger =
         stop == SIM_STOP_IDLE
             ? UINT64_MAX
-            : begun + sim_rng_skewed(run->rng, 1,
-                                     run->config->n_steps / run->swarm.n_lives);
+            : begun + sim_rng_between(
+                          run->rng, 1,
+                          2 * run->config->n_steps / run->swarm.n_lives);
     for (unsigned i = 0; i < run->swarm.n_slots; i++) {
         sim_run_add_slot(run, i, false);
     }
     sim_event_start(&run->release, 5 * SIM_S);
     sim_run_wait(run, sim_run_life_is_over, run, "work");
+}
+
+/* What the clients of the dead could know is settled now. */
+static void
+sim_run_forgive(SimRun *run, bool killed)
+{
+    for (unsigned i = 0; !run->result->hung && i < run->swarm.n_exports; i++) {
+        const char *file = run->swarm.exports[i].file;
+
+        if (run->forgiven[i]) {
+            sim_oracle_forgive(run->oracles[i]);
+        } else if (killed && !run->failed[i] &&
+                   sim_oracle_has_lost(run->oracles[i]) &&
+                   sim_disk_has_told(run->disk, file)) {
+            /* The host says it once, and who it told died of it. */
+            sim_oracle_forgive(run->oracles[i]);
+            run->result->n_untold++;
+        }
+    }
 }
 
 /* SIGTERM: everything is flushed then. */
@@ -432,6 +335,7 @@ sim_run_term(SimRun *run)
     }
     sim_run_heal(run);
     sim_run_begin_start(run);
+    sim_run_forgive(run, false);
 }
 
 /* SIGKILL or a power cut: the successor starts at once. */
@@ -454,6 +358,7 @@ sim_run_die(SimRun *run, bool power)
     for (unsigned i = 0; !run->result->hung && i < run->swarm.n_exports; i++) {
         sim_oracle_crashed(run->oracles[i], power);
     }
+    sim_run_forgive(run, !power);
 }
 
 static void
@@ -510,11 +415,13 @@ sim_run_set_up(SimRun *run)
     run->rng = sim_world_rng(run->world);
     run->disk = sim_disk_new(run->world, &run->swarm.disk);
     run->net = sim_net_new(run->world, &run->swarm.net);
+    run->state = sim_state_new();
     sim_event_init(&run->release, run->world, sim_run_release_cb);
     for (unsigned i = 0; i < run->swarm.n_exports; i++) {
         const SimExportSpec *spec = &run->swarm.exports[i];
 
-        sim_disk_create(run->disk, spec->file, spec->start + spec->size);
+        sim_disk_create(run->disk, spec->file, spec->start + spec->size + spec->rest);
+        sim_run_outside(run, spec, true);
         run->oracles[i] = sim_oracle_new(run->world, &run->result->report,
                                          spec->name, spec->size);
         sim_oracle_set_writethrough(run->oracles[i], spec->writethrough);
@@ -533,6 +440,7 @@ sim_run_tear_down(SimRun *run)
     sim_run_bury(run, &run->processes[1]);
     /* What is on the way in the network arrives. */
     sim_run_wait(run, NULL, NULL, "the rest");
+    sim_state_free(run->state);
     run->result->hash = sim_world_hash(run->world);
     run->result->disk = *sim_disk_stats(run->disk);
     run->result->net = *sim_net_stats(run->net);

@@ -58,6 +58,10 @@ typedef struct SimSeedResult {
     uint64_t virtual_ns;
     uint64_t n_clients;
     uint64_t n_stops[SIM_N_STOPS];
+    uint64_t n_records; /* starts with a file on record that lost data */
+    uint64_t n_forgets; /* of them: the operator had it forgotten */
+    uint64_t n_untold;  /* losses that a SIGKILL kept from being recorded */
+    uint64_t n_outside; /* bytes compared that belong to no export */
     SimReport report;
     SimDiskStats disk;
     SimNetStats net;

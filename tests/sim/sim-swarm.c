@@ -79,8 +79,13 @@ sim_swarm_draw_export(SimExportSpec *spec, unsigned i, SimRng *rng)
     spec->read_only = sim_flip(rng, 100);
     spec->writethrough = sim_flip(rng, 100);
     spec->direct = sim_flip(rng, 250);
-    if (!spec->direct && sim_flip(rng, 150)) {
+    if (sim_flip(rng, 200)) {
         spec->size += sim_draw(rng, 1, 511);
+    }
+    if (sim_flip(rng, 250)) {
+        /* The host's sectors are not torn: they are the export's, too. */
+        spec->start = sim_draw(rng, 0, 16) * 512;
+        spec->rest = sim_draw(rng, 0, 8192);
     }
 }
 
@@ -93,7 +98,7 @@ sim_swarm_draw(SimSwarm *swarm, SimRng *rng, SimPlant plant)
     swarm->n_clients = sim_draw(rng, 1, 4);
     swarm->n_lives = sim_draw(rng, 1, 4);
     swarm->commands = (unsigned)sim_rng_next(rng) | 1U << SIM_CMD_WRITE |
-                      1U << SIM_CMD_READ | 1U << SIM_CMD_FLUSH;
+                      1U << SIM_CMD_READ;
     swarm->modes = sim_draw(rng, 1, (1U << SIM_N_MODES) - 1);
     swarm->cuts = sim_flip(rng, 400);
     swarm->slow = sim_flip(rng, 300);

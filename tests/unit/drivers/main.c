@@ -8,15 +8,23 @@
 #include "coro/loop.h"
 #include "drivers/drivers.h"
 #include "tests/unit/drivers/test-drivers.h"
+#include "tests/unit/drivers/test-host.h"
+
+const char *test_state_dir;
 
 void
 test_run(CoroFn *fn)
 {
     g_autoptr(GError) error = NULL;
     Loop *loop = loop_new("test", &error);
+    AioEngineSet *engines;
 
     g_assert_no_error(error);
+    engines = aio_engine_set_new(loop);
+    loop_set_engines(loop, engines);
     loop_run_coroutine(loop, fn, NULL);
+    aio_engine_set_free(engines);
+    loop_set_engines(loop, NULL);
     loop_free(loop);
 }
 
@@ -80,7 +88,7 @@ test_new_graph(TestNode *t, FakeDisk *take_disk)
         t->drivers[n] = &take_disk->driver;
     }
     g_assert_cmpuint(n + 1, <, G_N_ELEMENTS(t->drivers));
-    t->graph = blk_graph_new(t->drivers, NULL);
+    t->graph = blk_graph_new(t->drivers, test_state_dir);
 }
 
 void coroutine_fn
@@ -154,8 +162,12 @@ int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    test_device_add();
     test_fault_add();
     test_fault_device_add();
+    test_file_add();
+    test_file_race_add();
+    test_file_tail_add();
     test_null_add();
     test_raw_add();
     test_table_add();

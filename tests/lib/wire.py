@@ -10,10 +10,14 @@ import struct
 NBDMAGIC = 0x4e42444d41474943
 IHAVEOPT = 0x49484156454f5054
 OPT_REPLY = 0x3e889045565a9
-OPT_ABORT, OPT_LIST, OPT_GO = 2, 3, 7
-OPT_STRUCTURED, OPT_SET_META, OPT_EXTENDED = 8, 10, 11
-REP_ACK, REP_INFO, REP_META = 1, 3, 4
-INFO_EXPORT = 0
+OPT_NAME, OPT_ABORT, OPT_LIST, OPT_STARTTLS = 1, 2, 3, 5
+OPT_INFO, OPT_GO, OPT_STRUCTURED = 6, 7, 8
+OPT_LIST_META, OPT_SET_META, OPT_EXTENDED = 9, 10, 11
+REP_ACK, REP_SERVER, REP_INFO, REP_META = 1, 2, 3, 4
+ERR_UNSUP, ERR_POLICY, ERR_INVALID = 1 << 31 | 1, 1 << 31 | 2, 1 << 31 | 3
+ERR_UNKNOWN, ERR_TOO_BIG = 1 << 31 | 6, 1 << 31 | 9
+ERR_EXTENDED = 1 << 31 | 10
+INFO_EXPORT, INFO_NAME, INFO_DESCRIPTION, INFO_BLOCK_SIZE = 0, 1, 2, 3
 
 READ, WRITE, DISC, FLUSH, TRIM = 0, 1, 2, 3, 4
 CACHE, ZERO, STATUS = 5, 6, 7
@@ -52,66 +56,128 @@ class Reply:
         return None
 
 
-class Wire:
-    """A connection in transmission; mode: simple, structured, extended."""
+def option_bytes(option, data=b"", length=None):
+    """One option on the wire; @length: what it claims to have."""
+    length = len(data) if length is None else length
+    return struct.pack(">QII", IHAVEOPT, option, length) + data
 
-    def __init__(self, sock, mode="structured", export="", contexts=()):
+
+def go_data(name, infos=()):
+    """The data of GO and INFO."""
+    return (struct.pack(">I", len(name)) + name +
+            struct.pack(f">H{len(infos)}H", len(infos), *infos))
+
+
+def meta_data(name, queries):
+    """The data of LIST_META_CONTEXT and SET_META_CONTEXT."""
+    data = struct.pack(">I", len(name)) + name
+    data += struct.pack(">I", len(queries))
+    for query in queries:
+        query = query.encode() if isinstance(query, str) else query
+        data += struct.pack(">I", len(query)) + query
+    return data
+
+
+def request_bytes(command, flags=0, cookie=1, offset=0, length=0):
+    """A request header."""
+    return struct.pack(">IHHQQI", 0x25609513, flags, command, cookie, offset,
+                       length)
+
+
+def extended_bytes(command, flags=0, cookie=1, offset=0, length=0):
+    """A request header after EXTENDED_HEADERS."""
+    return struct.pack(">IHHQQQ", 0x21e41c71, flags, command, cookie, offset,
+                       length)
+
+
+class Stream:
+    """A connection, from the greeting on; nothing is sent by itself."""
+
+    def __init__(self, sock):
         self.sock = sock
-        self.mode = mode
-        self.contexts = {}
-        self.pending = {}
-        self.cookie = 0
-        magic, opt, _ = struct.unpack(">QQH", self.take(18))
-        assert (magic, opt) == (NBDMAGIC, IHAVEOPT)
-        self.put(struct.pack(">I", 3))
-        if mode == "structured":
-            self.option(OPT_STRUCTURED)
-        elif mode == "extended":
-            self.option(OPT_EXTENDED)
-        name = export.encode()
-        if contexts:
-            self.set_contexts(name, contexts)
-        for kind, data in self.option(OPT_GO, struct.pack(">I", len(name)) +
-                                      name + struct.pack(">H", 0)):
-            if kind == REP_INFO and data[:2] == b"\0\0":
-                _, self.size, self.flags = struct.unpack(">HQH", data)
 
     def put(self, data):
         self.sock.sendall(data)
 
     def take(self, n):
-        got = b""
+        got = bytearray()
         while len(got) < n:
             part = self.sock.recv(n - len(got))
             if not part:
                 raise EOFError(f"closed after {len(got)} of {n} bytes")
             got += part
-        return got
+        return bytes(got)
+
+    def take_all(self):
+        """Everything up to the end of the stream, or to a reset."""
+        got = bytearray()
+        try:
+            while part := self.sock.recv(1 << 20):
+                got += part
+        except ConnectionResetError:
+            pass
+        return bytes(got)
 
     def close(self):
         self.sock.close()
 
     # ---- handshake ----
-    def option(self, option, data=b""):
-        """Send an option; the replies up to ACK, or raise Refused."""
-        self.put(struct.pack(">QII", IHAVEOPT, option, len(data)) + data)
+    def hello(self, flags=3):
+        """Take the greeting and answer it."""
+        magic, opt, _ = struct.unpack(">QQH", self.take(18))
+        assert (magic, opt) == (NBDMAGIC, IHAVEOPT)
+        self.put(struct.pack(">I", flags))
+        return self
+
+    def answer(self, option):
+        """All replies to @option that was sent: [(type, payload)...]; the
+        last is ACK or an error."""
         replies = []
         while True:
             magic, opt, kind, n = struct.unpack(">QIII", self.take(20))
-            assert (magic, opt) == (OPT_REPLY, option)
-            payload = self.take(n)
-            if kind & 1 << 31:
-                raise Refused(kind, payload.decode(errors="replace"))
-            if kind == REP_ACK:
+            assert (magic, opt) == (OPT_REPLY, option), (hex(magic), opt)
+            replies.append((kind, self.take(n)))
+            if kind == REP_ACK or kind & 1 << 31:
                 return replies
-            replies.append((kind, payload))
+
+    def option(self, option, data=b""):
+        """Send an option; the replies before ACK, or raise Refused."""
+        self.put(option_bytes(option, data))
+        *replies, (kind, payload) = self.answer(option)
+        if kind != REP_ACK:
+            raise Refused(kind, payload.decode(errors="replace"))
+        return replies
+
+
+class Wire(Stream):
+    """A connection in transmission; mode: simple, structured, extended.  With
+    @ready the handshake is over and @size and @flags are not known."""
+
+    def __init__(self, sock, mode="structured", export="", contexts=(),
+                 ready=False):
+        super().__init__(sock)
+        self.mode = mode
+        self.contexts = {}
+        self.pending = {}
+        self.cookie = 0
+        if not ready:
+            self.negotiate(export.encode(), contexts)
+
+    def negotiate(self, name, contexts):
+        self.hello()
+        if self.mode == "structured":
+            self.option(OPT_STRUCTURED)
+        elif self.mode == "extended":
+            self.option(OPT_EXTENDED)
+        if contexts:
+            self.set_contexts(name, contexts)
+        for kind, data in self.option(OPT_GO, go_data(name)):
+            if kind == REP_INFO and data[:2] == b"\0\0":
+                _, self.size, self.flags = struct.unpack(">HQH", data)
 
     def set_contexts(self, name, contexts):
-        data = struct.pack(">I", len(name)) + name
-        data += struct.pack(">I", len(contexts))
-        for context in contexts:
-            data += struct.pack(">I", len(context)) + context.encode()
-        for kind, payload in self.option(OPT_SET_META, data):
+        for kind, payload in self.option(OPT_SET_META,
+                                         meta_data(name, contexts)):
             assert kind == REP_META
             number = struct.unpack_from(">I", payload)[0]
             self.contexts[payload[4:].decode()] = number
@@ -122,12 +188,8 @@ class Wire:
         if self.mode == "extended" and command == WRITE:
             flags |= PAYLOAD_LEN
         self.cookie += 1
-        if self.mode == "extended":
-            header = struct.pack(">IHHQQQ", 0x21e41c71, flags, command,
-                                 self.cookie, offset, length)
-        else:
-            header = struct.pack(">IHHQQI", 0x25609513, flags, command,
-                                 self.cookie, offset, length)
+        encode = extended_bytes if self.mode == "extended" else request_bytes
+        header = encode(command, flags, self.cookie, offset, length)
         if command != DISC:
             self.pending[self.cookie] = (command, offset, length, Reply())
         self.put(header + payload)
