@@ -167,7 +167,7 @@ test_co_sync_while_judging(void *arg)
     g_assert_false(flush.done);
     race.hold = false;
     co_queue_wake_all(&race.held);
-    g_assert_cmpint(fake_req_co_wait(&first), ==, -ENOSPC);
+    g_assert_cmpint(fake_req_co_wait(&first), ==, -EIO);
     g_assert_cmpint(fake_req_co_wait(&second), ==, -EIO);
     g_assert_cmpint(fake_req_co_wait(&flush), ==, -EIO);
     g_assert_cmpint(blk_node_failed(t.node), ==, -ENOSPC);
