@@ -43,6 +43,9 @@
  *                                            RESIZE if the parents let WRITE
  *
  * GRAPH_MOD is never needed and always shared.
+ * @role:        of the edge
+ * @ret_perm:    what it needs
+ * @ret_shared:  what it shares
  */
 void blk_perm_for_child(const BlkNode *node, BlkRole role, BlkPerm perm,
                         BlkPerm shared, BlkPerm *ret_perm, BlkPerm *ret_shared);

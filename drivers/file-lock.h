@@ -51,6 +51,7 @@ void file_lock_init(FileLock *lock, FileLocking mode, uint64_t wait_ns);
 /**
  * file_lock_co_check() - lock what @perm and @shared need in addition to what
  * is in force.
+ * @file:   whose bytes are locked
  *
  * Errors:  CONFLICT, naming the permission; UNSUPPORTED with locking=on; IO.
  *          Then file_lock_abort() puts back what was.

@@ -30,7 +30,7 @@ typedef struct FileStatus {
     uint64_t n_seeks; /* for tests */
 } FileStatus;
 
-/* Space in @range is given back or zeroed: call it before and after. */
+/* Space is given back or zeroed: call it before and after. */
 void file_status_forget(FileStatus *status);
 
 /**

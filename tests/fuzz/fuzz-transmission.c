@@ -149,10 +149,10 @@ fuzz_add_header(TransmissionModel *m, const NbdCall *c)
 static uint64_t
 fuzz_payload(const TransmissionModel *m, const NbdCall *c)
 {
-    if (m->mode == NBD_MODE_EXTENDED) {
-        return c->flags & NBD_CMD_FLAG_PAYLOAD_LEN ? c->len : 0;
-    }
-    return c->command == NBD_CMD_WRITE ? c->len : 0;
+    bool says_so =
+        m->mode == NBD_MODE_EXTENDED && (c->flags & NBD_CMD_FLAG_PAYLOAD_LEN);
+
+    return says_so || c->command == NBD_CMD_WRITE ? c->len : 0;
 }
 
 static void

@@ -286,8 +286,8 @@ sim_print_faults(const SimSeedResult *r)
     printf("power cuts: %" PRIu64 " with data to lose, %" PRIu64
            " that took some; %" PRIu64 " dirty pages, %" PRIu64
            " lost, %" PRIu64 " torn; writes after SIGKILL %" PRIu64 "\n",
-           d->n_power_cuts_dirty, d->n_power_cuts_lossy, d->crash.n_pages, d->crash.n_pages_lost, d->crash.n_pages_torn,
-           d->n_zombie_writes);
+           d->n_power_cuts_dirty, d->n_power_cuts_lossy, d->crash.n_pages,
+           d->crash.n_pages_lost, d->crash.n_pages_torn, d->n_zombie_writes);
     printf("files on record that lost data: %" PRIu64 ", forgotten %" PRIu64
            ", losses nobody was told of %" PRIu64
            "; bytes outside of windows compared %" PRIu64 "\n",
@@ -303,8 +303,8 @@ static bool
 sim_parse(SimOptions *opts, int *argc, char ***argv)
 {
     const GOptionEntry entries[] = {
-        { "seed", 0, 0, G_OPTION_ARG_INT64, &opts->seed, "the first; drawn without it",
-          "N" },
+        { "seed", 0, 0, G_OPTION_ARG_INT64, &opts->seed,
+          "the first; drawn without it", "N" },
         { "seeds", 0, 0, G_OPTION_ARG_INT, &opts->n_seeds, "how many", "N" },
         { "steps", 0, 0, G_OPTION_ARG_INT, &opts->n_steps,
           "requests of a seed, about", "N" },

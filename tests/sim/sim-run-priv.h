@@ -32,9 +32,9 @@ typedef struct SimRun {
     SimState *state;
     bool failed[SIM_EXPORTS_MAX];   /* on record when the daemon started */
     bool forgiven[SIM_EXPORTS_MAX]; /* the operator dealt with it */
-    SimProcess processes[2]; /* by set of loops */
-    unsigned pid;            /* of the living one; its set is pid % 2 */
-    unsigned n_running;      /* slots */
+    SimProcess processes[2];        /* by set of loops */
+    unsigned pid;                   /* of the living one; its set is pid % 2 */
+    unsigned n_running;             /* slots */
     bool stop_clients;
     SimClient *clients[SIM_SLOTS_MAX];
     uint64_t trigger; /* replies after which the life ends */

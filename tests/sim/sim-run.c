@@ -278,12 +278,11 @@ sim_run_work(SimRun *run, SimStop stop)
     for (unsigned i = 0; i < run->swarm.n_exports; i++) {
         run->health.disk_fails |= run->failed[i];
     }
-    run->trigger =
-        stop == SIM_STOP_IDLE
-            ? UINT64_MAX
-            : begun + sim_rng_between(
-                          run->rng, 1,
-                          2 * run->config->n_steps / run->swarm.n_lives);
+    run->trigger = stop == SIM_STOP_IDLE
+                       ? UINT64_MAX
+                       : begun + sim_rng_between(run->rng, 1,
+                                                 2 * run->config->n_steps /
+                                                     run->swarm.n_lives);
     for (unsigned i = 0; i < run->swarm.n_slots; i++) {
         sim_run_add_slot(run, i, false);
     }
@@ -420,7 +419,8 @@ sim_run_set_up(SimRun *run)
     for (unsigned i = 0; i < run->swarm.n_exports; i++) {
         const SimExportSpec *spec = &run->swarm.exports[i];
 
-        sim_disk_create(run->disk, spec->file, spec->start + spec->size + spec->rest);
+        sim_disk_create(run->disk, spec->file,
+                        spec->start + spec->size + spec->rest);
         sim_run_outside(run, spec, true);
         run->oracles[i] = sim_oracle_new(run->world, &run->result->report,
                                          spec->name, spec->size);

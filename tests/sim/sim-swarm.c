@@ -97,8 +97,8 @@ sim_swarm_draw(SimSwarm *swarm, SimRng *rng, SimPlant plant)
     swarm->n_slots = sim_draw(rng, 1, SIM_SLOTS_MAX);
     swarm->n_clients = sim_draw(rng, 1, 4);
     swarm->n_lives = sim_draw(rng, 1, 4);
-    swarm->commands = (unsigned)sim_rng_next(rng) | 1U << SIM_CMD_WRITE |
-                      1U << SIM_CMD_READ;
+    swarm->commands =
+        (unsigned)sim_rng_next(rng) | 1U << SIM_CMD_WRITE | 1U << SIM_CMD_READ;
     swarm->modes = sim_draw(rng, 1, (1U << SIM_N_MODES) - 1);
     swarm->cuts = sim_flip(rng, 400);
     swarm->slow = sim_flip(rng, 300);
