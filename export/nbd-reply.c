@@ -85,6 +85,18 @@ nbd_reply_co_reserve(NbdConn *conn, size_t bytes, size_t lead, size_t align,
     }
 }
 
+void coroutine_fn
+nbd_reply_co_make_room(NbdConn *conn)
+{
+    NbdBuf *buf;
+    uint8_t *start = nbd_reply_co_reserve(conn, NBD_REPLY_DONE_MAX, 0, 1, &buf);
+
+    if (start) {
+        buf->used = (size_t)(start - buf->data);
+        nbd_buf_unref(buf);
+    }
+}
+
 uint8_t *
 nbd_reply_try_reserve(NbdConn *conn, size_t bytes)
 {

@@ -315,6 +315,9 @@ nbd_request_co_wait_room(NbdConn *conn)
         co_queue_co_wait(&conn->out_space);
         conn->in_batch = true;
     }
+    if (ash_unlikely(!nbd_reply_has_room(conn))) {
+        nbd_reply_co_make_room(conn);
+    }
     if (ash_unlikely(conn->in_flight == conn->n_charged + NBD_REQUESTS_FREE)) {
         nbd_request_co_charge(conn);
     }
