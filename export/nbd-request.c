@@ -251,6 +251,7 @@ nbd_request_co_dispatch(NbdConn *conn, const NbdCall *call)
 
     r->call = *call;
     conn->in_flight++;
+    conn->in_request = true;
     if (payload > NBD_DRAIN_MAX) {
         fatal = true;
     } else if (payload > 0 && call->command == NBD_CMD_BLOCK_STATUS) {
@@ -266,6 +267,7 @@ nbd_request_co_dispatch(NbdConn *conn, const NbdCall *call)
     } else if (!fatal && payload > 0) {
         fatal = nbd_in_co_payload(r) < 0;
     }
+    conn->in_request = false;
     if (fatal || conn->dead) {
         nbd_reply_flush(conn);
         nbd_conn_kill(conn);
