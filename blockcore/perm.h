@@ -9,7 +9,6 @@
  * Layer:   blockcore.      Control path, under the graph's control lock.
  * Yields:  the co_ ones, in the drivers' check, set and abort.
  * Tests:   tests/unit/blockcore/test-perm.c
- * Source:  block-layer contract, row 32, invariants 115-117.
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */

@@ -6,10 +6,9 @@
  * write, while data stays data until space is given back, and calling a hole
  * data is never wrong.
  *
- * Source:  block-layer contract, rows 76, 77 and 80, invariants 68-70.
  * Layer:   drivers.      Thread: the node's loop.
  * Yields:  file_status_co_find().
- * Tests:   tests/unit/drivers/test-file-status.c
+ * Tests:   tests/unit/drivers/test-file-race.c
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */

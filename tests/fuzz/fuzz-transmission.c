@@ -1,5 +1,5 @@
 /*
- * tests/fuzz/fuzz-transmission.c - target F2: requests of any kind.
+ * tests/fuzz/fuzz-transmission.c - requests of any kind.
  *
  * Input: one byte chooses mode and pieces, then each record of 8 bytes becomes
  * one request whose fields are drawn from interesting values, legal or not;
@@ -8,7 +8,7 @@
  * Oracle: every request gets exactly one final reply of a legal form, with an
  * error where the specification wants one; the stream stays in step.
  *
- * Source: faults.md F2; proto.md, "Transmission phase".
+ * Source: NBD doc/proto.md, "Transmission phase".
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
