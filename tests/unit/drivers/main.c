@@ -167,7 +167,6 @@ main(int argc, char **argv)
     test_fault_device_add();
     test_file_add();
     test_file_race_add();
-    test_file_tail_add();
     test_null_add();
     test_raw_add();
     test_table_add();

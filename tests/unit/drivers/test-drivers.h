@@ -17,7 +17,6 @@ void test_fault_add(void);
 void test_fault_device_add(void);
 void test_file_add(void);
 void test_file_race_add(void);
-void test_file_tail_add(void);
 void test_null_add(void);
 void test_raw_add(void);
 void test_table_add(void);

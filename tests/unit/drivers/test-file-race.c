@@ -141,9 +141,8 @@ static void coroutine_fn
 test_co_sync_while_judging(void *arg)
 {
     uint8_t buf[512] = { 0 };
-    RaceEngine race = {
-        .engine = { .ops = &race_file_ops, .loop = loop_current() }
-    };
+    RaceEngine race = { .engine = { .ops = &race_file_ops,
+                                    .loop = loop_current() } };
     AioEngineSet *engines = aio_engine_set_new_single(&race.engine);
     FakeReq first = { .op = BLK_OP_WRITE, .flags = BLK_REQ_FUA, .buf = buf };
     FakeReq second, flush = { .op = BLK_OP_FLUSH };
@@ -167,7 +166,7 @@ test_co_sync_while_judging(void *arg)
     g_assert_false(flush.done);
     race.hold = false;
     co_queue_wake_all(&race.held);
-    g_assert_cmpint(fake_req_co_wait(&first), ==, -ENOSPC);
+    g_assert_cmpint(fake_req_co_wait(&first), ==, -EIO);
     g_assert_cmpint(fake_req_co_wait(&second), ==, -EIO);
     g_assert_cmpint(fake_req_co_wait(&flush), ==, -EIO);
     g_assert_cmpint(blk_node_failed(t.node), ==, -ENOSPC);
