@@ -6,8 +6,6 @@
  * writes the whole block, and that must happen where all users of the block
  * meet, so it is not inherited.
  *
- * Source: block-layer contract, row 49, invariants 28-30.
- *
  * SPDX-License-Identifier: BSD-3-Clause
  */
 #include <inttypes.h>

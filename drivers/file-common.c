@@ -4,11 +4,12 @@
  * Errors of durable writes.  RWF_DSYNC writes and then syncs, and says with one
  * errno that either failed.  If the sync did, acknowledged data may be lost,
  * the kernel will not say so again, and the node has failed for good
- * (durability.md C7).  If the write did, nothing is lost and only this request
- * fails.  The two are told apart for a full disk, and for direct I/O, by writing
- * once more without the sync: had that part worked the first time, then its
- * space is there and it works again.  The host has told us of the loss, if it
- * is one, and tells nobody else: until we know, no other sync succeeds.
+ * (docs/durability.md, C7).  If the write did, nothing is lost and only this
+ * request fails.  The two are told apart for a full disk, and for direct I/O,
+ * by writing once more without the sync: had that part worked the first time,
+ * then its space is there and it works again.  The host has told us of the
+ * loss, if it is one, and tells nobody else: until we know, no other sync
+ * succeeds.
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -48,14 +49,14 @@ file_co_fail(BlkNode *node, int err)
 {
     File *f = blk_node_state(node);
     const char *state_dir = blk_node_state_dir(node);
+    bool is_known = blk_node_failed(node) != 0;
     g_autoptr(GError) error = NULL;
     AioStat st;
 
     blk_node_fail(node, err);
-    if (f->recorded) {
+    if (is_known) {
         return -EIO;
     }
-    f->recorded = true;
     /* The time of the last change is that of now. */
     if (aio_file_co_stat(f->aio, &st) != 0) {
         st = f->st;

@@ -31,7 +31,6 @@ typedef struct File {
     char *path;
     bool direct;
     bool may_resize; /* a parent may write past the end */
-    bool recorded;   /* its failure is in the state directory */
     bool no_punch;   /* the host said that it can't */
     bool no_zero;
     unsigned n_judged;  /* failed durable writes, not understood yet */
@@ -51,7 +50,6 @@ bool coroutine_fn file_co_open(BlkNode *node, BlkOptions *opts, bool block,
                                GError **error);
 void coroutine_fn file_co_close(BlkNode *node);
 int coroutine_fn file_co_size(BlkNode *node, uint64_t *ret);
-int coroutine_fn file_co_allocated(BlkNode *node, uint64_t *ret);
 bool coroutine_fn file_co_check_perm(BlkNode *node, BlkPerm perm,
                                      BlkPerm shared, GError **error);
 void coroutine_fn file_co_set_perm(BlkNode *node, BlkPerm perm, BlkPerm shared);

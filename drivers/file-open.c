@@ -287,7 +287,6 @@ file_co_open_all(BlkNode *node, AioEngine *engine, bool block, GError **error)
     failed = state_dir ? file_failure_co_find(state_dir, &f->st) : 0;
     if (failed != 0) {
         blk_node_fail(node, failed);
-        f->recorded = true;
         file_tell_failure(node, NULL);
     }
     return true;
@@ -341,19 +340,6 @@ file_co_size(BlkNode *node, uint64_t *ret)
 
     if (err == 0) {
         *ret = st.size;
-    }
-    return err;
-}
-
-int coroutine_fn
-file_co_allocated(BlkNode *node, uint64_t *ret)
-{
-    File *f = blk_node_state(node);
-    AioStat st;
-    int err = aio_file_co_stat(f->aio, &st);
-
-    if (err == 0) {
-        *ret = st.allocated;
     }
     return err;
 }

@@ -192,7 +192,7 @@ aio_file_co_flush(AioFile *file)
     int64_t ret;
 
     /* EINTR and EAGAIN say that nothing was tried; any other error is final,
-     * and asking again would hide it (durability.md C7). */
+     * and asking again would hide it (docs/durability.md, C7). */
     do {
         ret = file->engine->ops->co_flush(file);
     } while (aio_co_again(&again, &ret));

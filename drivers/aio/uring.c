@@ -8,8 +8,8 @@
  *
  *  U1  submitted + prepared <= in_flight_max <= size of the completion queue,
  *      so that queue never overflows.
- *  U2  A request's memory (its UringReq, vector and buffers) is left alone until
- *      its completion has come; nothing is ever cancelled.
+ *  U2  A request's memory (its UringReq, vector and buffers) is left alone
+ *      until its completion has come; nothing is ever cancelled.
  *  U3  Entries name files by their slot in the ring's table, never by fd, and a
  *      slot is given back when nothing of its file is prepared or submitted: an
  *      entry cannot reach a file that was opened later.

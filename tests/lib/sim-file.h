@@ -24,7 +24,5 @@ void sim_disk_poke(SimDisk *disk, const char *name, uint64_t offset,
                    const void *buf, size_t bytes);
 /* Has the host told somebody of the last data of this file that it lost? */
 bool sim_disk_has_told(SimDisk *disk, const char *name);
-/* UINT64_MAX: there is no such file. */
-uint64_t sim_disk_size(SimDisk *disk, const char *name);
 /* The host drops what it has cached of a file and could not write back. */
 void sim_disk_drop_lost(SimDisk *disk, const char *name);
