@@ -49,14 +49,14 @@ file_co_fail(BlkNode *node, int err)
 {
     File *f = blk_node_state(node);
     const char *state_dir = blk_node_state_dir(node);
+    bool is_known = blk_node_failed(node) != 0;
     g_autoptr(GError) error = NULL;
     AioStat st;
 
     blk_node_fail(node, err);
-    if (f->recorded) {
+    if (is_known) {
         return -EIO;
     }
-    f->recorded = true;
     /* The time of the last change is that of now. */
     if (aio_file_co_stat(f->aio, &st) != 0) {
         st = f->st;

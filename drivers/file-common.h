@@ -31,7 +31,6 @@ typedef struct File {
     char *path;
     bool direct;
     bool may_resize; /* a parent may write past the end */
-    bool recorded;   /* its failure is in the state directory */
     bool no_punch;   /* the host said that it can't */
     bool no_zero;
     unsigned n_judged;  /* failed durable writes, not understood yet */

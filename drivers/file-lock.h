@@ -9,8 +9,9 @@
  * it, whichever way the process ends.
  *
  * After SIGKILL the predecessor's locks may last until the host has finished
- * its I/O.  A conflict is therefore looked at again for a while, but only as
- * long as no living process is known to hold the lock.
+ * its I/O.  A conflict is therefore looked at again for a while.  If a living
+ * process is known to hold the lock, that is only a few times: it may have come
+ * at the same moment, have seen ours, and be letting go.
  *
  * Source:  docs/durability.md, C15; docs/decisions/0002-locks-of-qemu.md.
  * Layer:   drivers.      Thread: the node's loop.

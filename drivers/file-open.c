@@ -287,7 +287,6 @@ file_co_open_all(BlkNode *node, AioEngine *engine, bool block, GError **error)
     failed = state_dir ? file_failure_co_find(state_dir, &f->st) : 0;
     if (failed != 0) {
         blk_node_fail(node, failed);
-        f->recorded = true;
         file_tell_failure(node, NULL);
     }
     return true;

@@ -273,3 +273,24 @@ def test_full_state_dir(failing, launch, dial, store, state_dir, count):
     assert len(said) == 1
     assert "No space left" in said[0]
     daemon.kill()
+
+
+def test_damaged_mark(failing, launch, dial, state_dir, count):
+    """What can't be read is a mark all the same."""
+    disk = failing("ext4")
+    daemon = launch(disk)
+    lose_data(disk, dial(daemon, export="disk"))
+    assert dial(daemon, export="disk").call(wire.FLUSH).error == wire.EIO
+    disk.heal()
+    daemon.kill()
+    marks = os.listdir(state_dir)
+    assert len(marks) == 1
+    for content in b"", b"\xff" * 4096:
+        with open(state_dir / marks[0], "wb") as f:
+            f.write(content)
+        daemon = launch(disk)
+        expect_failed(dial(daemon, export="disk"), count)
+        daemon.kill()
+    assert forget(disk, state_dir).returncode == 0
+    assert os.listdir(state_dir) == []
+    expect_good(dial(launch(disk), export="disk"))

@@ -276,7 +276,9 @@ sim_run_work(SimRun *run, SimStop stop)
     run->health.disk_fails =
         sim_swarm_add_faults(&run->swarm, run->rng, run->disk);
     for (unsigned i = 0; i < run->swarm.n_exports; i++) {
-        run->health.disk_fails |= run->failed[i];
+        /* On record, or a loss that nobody was told of yet. */
+        run->health.disk_fails |=
+            run->failed[i] || sim_oracle_has_lost(run->oracles[i]);
     }
     run->trigger = stop == SIM_STOP_IDLE
                        ? UINT64_MAX

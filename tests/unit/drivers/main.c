@@ -166,6 +166,9 @@ main(int argc, char **argv)
     test_fault_add();
     test_fault_device_add();
     test_file_add();
+    test_file_failure_add();
+    test_file_lock_add();
+    test_file_status_add();
     test_file_race_add();
     test_file_tail_add();
     test_null_add();

@@ -381,6 +381,24 @@ hook_co_flush(AioFile *file)
     return err != 0 ? err : hook_real->co_flush(file);
 }
 
+static int coroutine_fn
+hook_co_space(AioFile *file, AioSpaceOp op, uint64_t offset, uint64_t bytes)
+{
+    hook->n_space++;
+    return hook->space != 0 ? hook->space
+                            : hook_real->co_space(file, op, offset, bytes);
+}
+
+static int coroutine_fn
+hook_co_seek(AioFile *file, uint64_t offset, int whence, uint64_t *ret)
+{
+    int err = hook->seek;
+
+    hook->n_seek++;
+    hook->seek = 0;
+    return err != 0 ? err : hook_real->co_seek(file, offset, whence, ret);
+}
+
 void
 test_hook_install(TestHook *new_hook)
 {
@@ -395,6 +413,8 @@ test_hook_install(TestHook *new_hook)
     hook_ops.co_open = hook_co_open;
     hook_ops.co_writev = hook_co_writev;
     hook_ops.try_writev = NULL;
+    hook_ops.co_space = hook_co_space;
+    hook_ops.co_seek = hook_co_seek;
     hook_ops.co_flush = hook_co_flush;
     hook_engine->ops = &hook_ops;
 }

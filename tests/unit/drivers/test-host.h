@@ -49,14 +49,18 @@ void coroutine_fn test_host_co_random(TestNode *t, const TestFile *f,
 
 /* ---- faults of the host ---- */
 
-/* The next calls of an engine that fail; 0: none. */
+/* Calls of an engine that fail with -errno, 0: not, and how many came. */
 typedef struct TestHook {
-    int open_rdwr; /* -errno of every open for writing */
-    int flush;     /* of the next flush */
-    int fua;       /* of the next write with AIO_WRITE_FUA */
-    int write;     /* of all others */
+    int open_rdwr; /* every open for writing */
+    int flush;     /* the next flush */
+    int fua;       /* the next write with AIO_WRITE_FUA */
+    int write;     /* every other */
+    int space;     /* every change of space */
+    int seek;      /* the next seek */
     unsigned n_flush;
     unsigned n_write;
+    unsigned n_space;
+    unsigned n_seek;
 } TestHook;
 
 /* Put @hook before the engine aio=threads of the current loop, until
