@@ -67,9 +67,9 @@ typedef struct BlkLimits {
     uint32_t opt_transfer;  /* preferred size, multiple of request_align */
     uint64_t max_transfer;  /* multiple of request_align */
     uint32_t max_iov;
-    uint32_t trim_align; /* multiple of request_align */
+    uint32_t trim_align; /* power of two, multiple of request_align */
     uint64_t max_trim;   /* multiple of trim_align */
-    uint32_t zero_align; /* multiple of request_align */
+    uint32_t zero_align; /* power of two, multiple of request_align */
     uint64_t max_zero;   /* multiple of zero_align */
     bool rotational;
     bool fast_zero; /* co_zero is never slower than a write of data */

@@ -45,6 +45,7 @@ main(int argc, char **argv)
     test_graph_add();
     test_graph_loops_add();
     test_graph_open_add();
+    test_limits_add();
     test_model_add();
     test_options_add();
     test_perm_add();

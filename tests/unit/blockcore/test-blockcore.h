@@ -16,6 +16,7 @@ void test_flush_add(void);
 void test_graph_add(void);
 void test_graph_loops_add(void);
 void test_graph_open_add(void);
+void test_limits_add(void);
 void test_model_add(void);
 void test_options_add(void);
 void test_perm_add(void);
