@@ -38,6 +38,7 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     test_align_add();
     test_blk_add();
+    test_close_add();
     test_drain_add();
     test_edge_add();
     test_fallback_add();

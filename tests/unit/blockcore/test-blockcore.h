@@ -9,6 +9,7 @@
 
 void test_align_add(void);
 void test_blk_add(void);
+void test_close_add(void);
 void test_drain_add(void);
 void test_edge_add(void);
 void test_fallback_add(void);

@@ -120,8 +120,8 @@ test_co_grows(void *arg)
 static void coroutine_fn
 test_co_failed_zero(void *arg)
 {
-    BlkPerm perm = (BlkPerm)BLK_PERM_CONSISTENT_READ | BLK_PERM_WRITE |
-                   BLK_PERM_RESIZE;
+    BlkPerm perm =
+        (BlkPerm)BLK_PERM_CONSISTENT_READ | BLK_PERM_WRITE | BLK_PERM_RESIZE;
     unsigned n_failures = 0;
 
     ash_maybe(arg);
