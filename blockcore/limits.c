@@ -12,6 +12,7 @@
 
 #include "base/bits.h"
 #include "blockcore/graph-priv.h"
+#include "blockcore/io-status.h"
 
 /* The stricter of two maxima, where 0 is none. */
 static uint64_t
@@ -141,6 +142,9 @@ blk_limits_refresh(BlkNode *node, GError **error)
     }
     if (node->driver->get_limits) {
         node->driver->get_limits(node, &limits);
+    }
+    if (blk_node_backing(node)) {
+        limits.zero_init = false; /* a new layer shows what is below it */
     }
     if (!limits_check(&limits, error)) {
         return false;

@@ -73,7 +73,7 @@ typedef struct BlkLimits {
     uint64_t max_zero;   /* multiple of zero_align */
     bool rotational;
     bool fast_zero; /* co_zero is never slower than a write of data */
-    bool zero_init; /* a newly created one reads zero */
+    bool zero_init; /* a newly created one reads zero; not above a backing */
     /* FUA is a write and a flush: one sync at a time can be trusted, or is
      * better; the driver's native FUA is not used */
     bool fua_by_flush;

@@ -119,6 +119,7 @@ test_co_merged(void *arg)
                           fake_disk_new(FAKE_OVERLAY, "top", SIZE) };
     FakeGraph *fg = fake_graph_new(disks, 3);
     const BlkLimits *l;
+    BlkNode *node;
 
     ash_maybe(arg);
     disks[0]->limits = (BlkLimits){
@@ -140,11 +141,15 @@ test_co_merged(void *arg)
         .max_trim = 24576,
         .zero_align = 4096,
         .rotational = true,
+        .zero_init = true,
     };
     disks[2]->driver.get_limits = NULL;
     fake_graph_co_open(fg, disks[0], "");
     fake_graph_co_open(fg, disks[1], "");
-    l = &fake_graph_co_open(fg, disks[2], "backing=base file=leaf")->limits;
+    node = fake_graph_co_open(fg, disks[2], "backing=base file=leaf");
+    node->primary = disks[2]->file;
+    g_assert_true(blk_limits_refresh(node, NULL));
+    l = &node->limits;
     g_assert_cmpuint(l->request_align, ==, 1);
     g_assert_cmpuint(l->mem_align, ==, 512);
     g_assert_cmpuint(l->opt_transfer, ==, 8192);
@@ -155,6 +160,9 @@ test_co_merged(void *arg)
     g_assert_cmpuint(l->zero_align, ==, 4096);
     g_assert_cmpuint(l->max_zero, ==, 4096);
     g_assert_true(l->rotational);
+    g_assert_true(disks[1]->node->limits.zero_init);
+    /* A new layer shows what is below it. */
+    g_assert_false(l->zero_init);
     fake_graph_co_free(fg);
 }
 
