@@ -38,7 +38,7 @@ def fill(conn):
 
 @pytest.mark.parametrize("end", ["nonsense", "half"])
 def test_requests_wait_for_memory_that_replies_hold(target, count, end):
-    """What was to be sent goes with the connection, or the requests that wait
+    """bug-classes 31: replies go with the connection, or requests that wait
     for its memory would wait for ever and the connection with them."""
     data = {n << 13: b"x" * 4096 for n in range(640)}
     victim = target(size=8 << 20, data=data,
