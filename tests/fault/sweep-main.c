@@ -63,6 +63,15 @@ static const SweepRig sweep_rigs[] = {
         .inline_io = true,
     },
     {
+        .name = "pieces",
+        .options = "driver=raw file.driver=fault "
+                   "file.inject-error.0.short=on file.seed=5 "
+                   "file.file.driver=file file.file.filename=disk "
+                   "file.file.lock-wait-ms=0",
+        .size = FILE_SIZE,
+        .n_errors = 4,
+    },
+    {
         .name = "rule",
         .by = SWEEP_BY_RULE,
         .options = "driver=raw file.driver=fault file.file.driver=file "
@@ -149,9 +158,10 @@ sweep_co_point(SweepTotal *total, const SweepRig *rig,
                const SweepScript *script, unsigned nth)
 {
     static const SweepMode modes[] = { SWEEP_LATE, SWEEP_FOREVER };
+    size_t n = rig->n_errors ? rig->n_errors : G_N_ELEMENTS(sweep_errors);
     bool fired = false;
 
-    for (size_t i = 0; i < G_N_ELEMENTS(sweep_errors); i++) {
+    for (size_t i = 0; i < n; i++) {
         /* "Can't do that" is not an error of a driver. */
         if (rig->by == SWEEP_BY_ENGINE || sweep_errors[i] != ENOTSUP) {
             fired |= sweep_co_fault(total, rig, script, nth, SWEEP_EARLY,
