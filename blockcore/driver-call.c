@@ -212,18 +212,6 @@ blk_driver_try_read(BlkNode *node, BlkRange range, const IoVec *iov)
 }
 
 int coroutine_fn
-blk_driver_co_allocated(BlkNode *node, uint64_t *ret)
-{
-    while (!node->driver->co_allocated) {
-        if (!node->primary) {
-            return -ENOTSUP;
-        }
-        node = node->primary->child;
-    }
-    return blk_driver_check_result(node->driver->co_allocated(node, ret));
-}
-
-int coroutine_fn
 blk_driver_co_refresh_size(BlkNode *node)
 {
     uint64_t size;

@@ -49,10 +49,6 @@ int coroutine_fn blk_driver_co_status(BlkNode *node, BlkRange range,
 int blk_driver_map_file(BlkNode *node, BlkRange range, BlkFileRange *ret);
 int blk_driver_try_read(BlkNode *node, BlkRange range, const IoVec *iov);
 
-/* The bytes allocated on the host, from the first node down the primary
- * children that knows; -ENOTSUP: none does. */
-int coroutine_fn blk_driver_co_allocated(BlkNode *node, uint64_t *ret);
-
 /* Ask for the size afresh, if it may change by itself. */
 int coroutine_fn blk_driver_co_refresh_size(BlkNode *node);
 

@@ -46,8 +46,6 @@ struct BlkDriver {
     void coroutine_fn (*co_close)(BlkNode *node); /* NULL: nothing to do */
     /* Size in bytes, exact.  required; a filter may leave it NULL. */
     int coroutine_fn (*co_size)(BlkNode *node, uint64_t *ret);
-    /* Bytes allocated on the host.  NULL: the primary child's. */
-    int coroutine_fn (*co_allocated)(BlkNode *node, uint64_t *ret);
     /* @ret comes with the children's merged limits.  NULL: those. */
     void (*get_limits)(BlkNode *node, BlkLimits *ret);
     /* Which permissions on @edge follow from what the node's parents hold.
@@ -176,7 +174,7 @@ const char *blk_node_state_dir(const BlkNode *node);
 /**
  * blk_node_fail() - the node lost acknowledged data (a failed flush): every
  * later flush and modifying request fails with @err; reads go on.
- * The first call counts.  Source: durability.md C7.
+ * The first call counts.  Source: docs/durability.md, C7.
  */
 void blk_node_fail(BlkNode *node, int err);
 int blk_node_failed(const BlkNode *node); /* 0 or -errno */

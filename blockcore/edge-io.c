@@ -24,12 +24,6 @@ blk_edge_child(const BlkEdge *edge)
     return edge->child;
 }
 
-const char *
-blk_edge_name(const BlkEdge *edge)
-{
-    return edge->name;
-}
-
 uint64_t
 blk_edge_size(const BlkEdge *edge)
 {
@@ -196,16 +190,6 @@ blk_edge_co_prefetch(BlkEdge *edge, BlkRange range)
     return blk_node_co_prefetch(edge->child, range);
 }
 
-int coroutine_fn
-blk_edge_co_status(BlkEdge *edge, BlkRange range, BlkExtent *ret)
-{
-    if (range.offset >= edge->child->size) {
-        *ret = (BlkExtent){ .status = BLK_STATUS_EOF };
-        return 0;
-    }
-    return blk_node_co_status(edge->child, range, ret);
-}
-
 int
 blk_edge_try_read(BlkEdge *edge, BlkRange range, const IoVec *iov)
 {
@@ -223,12 +207,6 @@ blk_edge_map_file(BlkEdge *edge, BlkRange range, BlkFileRange *ret)
         return -ENOTSUP;
     }
     return blk_node_map_file(edge->child, range, ret);
-}
-
-int coroutine_fn
-blk_edge_co_allocated(BlkEdge *edge, uint64_t *ret)
-{
-    return blk_driver_co_allocated(edge->child, ret);
 }
 
 void coroutine_fn

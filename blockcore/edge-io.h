@@ -18,10 +18,9 @@
 #include "blockcore/types.h"
 
 BlkNode *blk_edge_child(const BlkEdge *edge);
-const char *blk_edge_name(const BlkEdge *edge);
 uint64_t blk_edge_size(const BlkEdge *edge);
 
-/* All return 0 or -errno; see blockcore/blk.h for the errors. */
+/* All return 0 or -errno; see blockcore/blk-io.h for the errors. */
 int coroutine_fn blk_edge_co_read(BlkEdge *edge, BlkRange range,
                                   const IoVec *iov, BlkReqFlags flags);
 int coroutine_fn blk_edge_co_write(BlkEdge *edge, BlkRange range,
@@ -31,11 +30,6 @@ int coroutine_fn blk_edge_co_zero(BlkEdge *edge, BlkRange range,
 int coroutine_fn blk_edge_co_trim(BlkEdge *edge, BlkRange range);
 int coroutine_fn blk_edge_co_flush(BlkEdge *edge);
 int coroutine_fn blk_edge_co_prefetch(BlkEdge *edge, BlkRange range);
-/* Through the whole chain below; ALLOCATED if the child itself decides.  Past
- * the child's end bytes is 0 and the status EOF. */
-int coroutine_fn blk_edge_co_status(BlkEdge *edge, BlkRange range,
-                                    BlkExtent *ret);
 int blk_edge_map_file(BlkEdge *edge, BlkRange range, BlkFileRange *ret);
 int blk_edge_try_read(BlkEdge *edge, BlkRange range, const IoVec *iov);
-int coroutine_fn blk_edge_co_allocated(BlkEdge *edge, uint64_t *ret);
 void coroutine_fn blk_edge_co_debug_event(BlkEdge *edge, const char *event);

@@ -24,6 +24,6 @@
  * to flush.
  *
  * Errors:  -EIO if the node or a child of it has failed; the driver's.
- * Source:  durability.md C2, C7.
+ * Source:  docs/durability.md, C2, C7.
  */
 int coroutine_fn blk_node_co_flush(BlkNode *node);

@@ -1,8 +1,6 @@
 /*
  * blockcore/graph-home.c - move a component to another loop.
  *
- * Source: block-layer contract, row 37, invariant 136.
- *
  * SPDX-License-Identifier: BSD-3-Clause
  */
 #include <errno.h>

@@ -6,7 +6,7 @@
  *
  * Layer:   blockcore.      Thread: any loop's; held by a coroutine, also
  *          across hops.      Yields: acquire.
- * Tests:   tests/unit/blockcore/test-graph.c
+ * Tests:   tests/unit/blockcore/test-graph-loops.c
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */

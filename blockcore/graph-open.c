@@ -9,8 +9,6 @@
  * A tree of options may be as deep as BLK_DEPTH_MAX; so that its stack is
  * deep enough, every few levels go on in a coroutine of their own.
  *
- * Source: block-layer contract, rows 9-11, 13-16, invariants 44, 45, 52-54.
- *
  * SPDX-License-Identifier: BSD-3-Clause
  */
 #include <errno.h>

@@ -19,10 +19,10 @@ struct BlkGraph {
     const BlkDriver *const *drivers; /* NULL-terminated */
     char *state_dir;
     BlkGraphTellFn *tell; /* NULL: nobody listens */
-    Loop *loop;        /* that made the graph */
-    BlkGraphLock lock; /* held by whoever changes the graph */
-    GMutex mutex;      /* of the fields below; never held across a yield */
-    AshList nodes;     /* BlkNode.graph_link, in the order of opening */
+    Loop *loop;           /* that made the graph */
+    BlkGraphLock lock;    /* held by whoever changes the graph */
+    GMutex mutex;         /* of the fields below; never held across a yield */
+    AshList nodes;        /* BlkNode.graph_link, in the order of opening */
     GHashTable *names; /* to BlkNode, or NULL if claimed for something else */
     unsigned n_anonymous;
 };
@@ -43,9 +43,9 @@ bool blk_graph_check_name(const char *name, GError **error);
 /* Under graph->mutex. */
 bool blk_graph_insert_name(BlkGraph *graph, const char *name, BlkNode *node,
                            GError **error);
-/* Nobody refers to @node: flush and close it if it is open, let its children
- * go and close those that nobody else refers to.  The first flush error or
- * 0. */
+/* Nobody refers to @take_node: flush and close it if it is open, let its
+ * children go and close those that nobody else refers to.  The first flush
+ * error or 0. */
 int coroutine_fn blk_graph_co_reap(BlkNode *take_node);
 
 /* ---- graph-open.c ---- */

@@ -6,8 +6,6 @@
  * closed on its home loop while the graph's own loop may look for another.
  * Everything else of the control path is behind the control lock.
  *
- * Source: block-layer contract, rows 9, 18, 19, invariants 45, 54.
- *
  * SPDX-License-Identifier: BSD-3-Clause
  */
 #include "blockcore/graph.h"

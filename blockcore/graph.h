@@ -10,7 +10,7 @@
  *
  * Layer:   blockcore.      Thread: the loop that made the graph, for everything
  *          here; blk_node_co_set_home() says when that hands over.
- * Tests:   tests/unit/blockcore/test-graph.c
+ * Tests:   tests/unit/blockcore/test-graph*.c
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */

@@ -9,7 +9,6 @@
  * Layer:   blockcore.      Control path, under the graph's control lock.
  * Yields:  the co_ ones, in the drivers' check, set and abort.
  * Tests:   tests/unit/blockcore/test-perm.c
- * Source:  block-layer contract, row 32, invariants 115-117.
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -43,6 +42,9 @@
  *                                            RESIZE if the parents let WRITE
  *
  * GRAPH_MOD is never needed and always shared.
+ * @role:        of the edge
+ * @ret_perm:    what it needs
+ * @ret_shared:  what it shares
  */
 void blk_perm_for_child(const BlkNode *node, BlkRole role, BlkPerm perm,
                         BlkPerm shared, BlkPerm *ret_perm, BlkPerm *ret_shared);

@@ -16,7 +16,7 @@
  * value and parts ("file" and "file.driver"), a NUL anywhere.
  *
  * Layer:   conf.      Pure.
- * Bounds:  CONF_TEXT_MAX bytes, CONF_DEPTH_MAX levels, CONF_KEY_MAX bytes a key.
+ * Bounds:  CONF_TEXT_MAX bytes, CONF_DEPTH_MAX levels, keys of CONF_KEY_MAX.
  * Method:  conf-keyval.c, conf-json.c.
  * Tests:   tests/unit/conf/test-keyval.c, tests/unit/conf/test-json.c
  *

@@ -11,8 +11,8 @@
  * ThreadSanitizer are told about each switch; without that their reports are
  * wrong.
  *
- * The floating-point control words (MXCSR and the x87 control word, FPCR), which
- * a C function must preserve, are switched when they differ.
+ * The floating-point control words (MXCSR and the x87 control word, FPCR),
+ * which a C function must preserve, are switched when they differ.
  *
  * Layer:   coro, private to coro.c.      Thread: any.
  * Method:  this file and coro-switch.c.  Tests: tests/unit/coro/test-coro.c

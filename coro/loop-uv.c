@@ -421,12 +421,6 @@ loop_new(const char *name, GError **error)
     return &u->loop;
 }
 
-struct uv_loop_s *
-loop_uv(Loop *loop)
-{
-    return loop->ops == &loop_uv_ops ? &loop_uv_of(loop)->uv : NULL;
-}
-
 /* ---- threads ---- */
 
 static void

@@ -147,7 +147,6 @@ uint64_t loop_now_ns(Loop *loop);
 /* Not for secrets; seeded in simulation. */
 uint64_t loop_random(Loop *loop);
 /* Things that the caller below owns and that hang on the loop. */
-struct uv_loop_s *loop_uv(Loop *loop); /* NULL in simulation */
 struct AioEngineSet *loop_engines(Loop *loop);
 void loop_set_engines(Loop *loop, struct AioEngineSet *set);
 /* How long a busy loop polls before it sleeps; 0 turns that off.  Default

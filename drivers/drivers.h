@@ -2,7 +2,7 @@
  * drivers/drivers.h - all drivers.
  *
  * Layer:   drivers.      Thread: any; everything here is constant.
- * Tests:   tests/unit/drivers/test-drivers.c
+ * Tests:   tests/unit/drivers/test-table.c
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */

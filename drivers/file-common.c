@@ -4,11 +4,12 @@
  * Errors of durable writes.  RWF_DSYNC writes and then syncs, and says with one
  * errno that either failed.  If the sync did, acknowledged data may be lost,
  * the kernel will not say so again, and the node has failed for good
- * (durability.md C7).  If the write did, nothing is lost and only this request
- * fails.  The two are told apart for a full disk, and for direct I/O, by writing
- * once more without the sync: had that part worked the first time, then its
- * space is there and it works again.  The host has told us of the loss, if it
- * is one, and tells nobody else: until we know, no other sync succeeds.
+ * (docs/durability.md, C7).  If the write did, nothing is lost and only this
+ * request fails.  The two are told apart for a full disk, and for direct I/O,
+ * by writing once more without the sync: had that part worked the first time,
+ * then its space is there and it works again.  The host has told us of the
+ * loss, if it is one, and tells nobody else: until we know, no other sync
+ * succeeds.
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -274,7 +275,7 @@ file_co_space(BlkNode *node, AioSpaceOp op, BlkRange range)
     file_status_forget(&f->status);
     ret = aio_file_co_space(f->aio, op, range.offset, bytes);
     file_status_forget(&f->status);
-    return ret;
+    return ret == AIO_SPACE_LOST ? file_co_fail(node, -EIO) : ret;
 }
 
 int coroutine_fn

@@ -50,7 +50,6 @@ bool coroutine_fn file_co_open(BlkNode *node, BlkOptions *opts, bool block,
                                GError **error);
 void coroutine_fn file_co_close(BlkNode *node);
 int coroutine_fn file_co_size(BlkNode *node, uint64_t *ret);
-int coroutine_fn file_co_allocated(BlkNode *node, uint64_t *ret);
 bool coroutine_fn file_co_check_perm(BlkNode *node, BlkPerm perm,
                                      BlkPerm shared, GError **error);
 void coroutine_fn file_co_set_perm(BlkNode *node, BlkPerm perm, BlkPerm shared);

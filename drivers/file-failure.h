@@ -9,9 +9,9 @@
  * change of the inode, where the file system knows no birth), or the number of
  * a block device.
  *
- * Source:  durability.md C7; bug-classes.md 94.
+ * Source:  docs/durability.md, C7.
  * Layer:   drivers.      Any thread; the plain functions block.
- * Tests:   tests/unit/drivers/test-file-failure.c
+ * Tests:   tests/unit/drivers/test-file*.c
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */

@@ -23,9 +23,11 @@
 #define LOCK_N_PERMS 4U
 #define LOCK_PERMS ((BlkPerm)(1U << LOCK_N_PERMS) - 1)
 
-/* Between two looks: 10 to 50 ms. */
+/* Between two looks: 10 to 50 ms, as fine as the clock is. */
 #define LOCK_PAUSE_NS ((uint64_t)10000000)
-#define LOCK_PAUSE_SPREAD 5U
+#define LOCK_PAUSE_SPREAD_NS ((uint64_t)40000000)
+/* Looks at the locks of a living process: it may be about to let go. */
+#define LOCK_LOOKS_LIVING 4U
 
 const char *const file_locking_names[] = {
     [FILE_LOCKING_ON] = "on",
@@ -110,9 +112,10 @@ lock_look(AioFile *file, unsigned base, BlkPerm want, unsigned *ret_i)
 
 /* What is in the way. */
 typedef struct LockConflict {
-    bool shared; /* it has what we do not share, else the reverse */
-    unsigned i;  /* bit of the permission */
-    int owner;   /* a living process, 0: unknown */
+    bool shared;       /* it has what we do not share, else the reverse */
+    unsigned i;        /* bit of the permission */
+    int owner;         /* a living process, 0: unknown */
+    unsigned n_living; /* how often it was another that lives */
 } LockConflict;
 
 static int
@@ -196,11 +199,14 @@ lock_co_wait(FileLock *lock, AioFile *file, uint64_t deadline_ns,
         conflict->owner =
             ops->co_lock_owner(file, lock_conflict_byte(conflict), 1);
     }
-    if (conflict->owner != 0 || loop_now_ns(loop) >= deadline_ns) {
+    if (conflict->owner == getpid() || loop_now_ns(loop) >= deadline_ns) {
+        return false;
+    }
+    if (conflict->owner != 0 && ++conflict->n_living >= LOCK_LOOKS_LIVING) {
         return false;
     }
     file_lock_abort(lock, file);
-    co_sleep_ns(LOCK_PAUSE_NS * (1 + loop_random(loop) % LOCK_PAUSE_SPREAD));
+    co_sleep_ns(LOCK_PAUSE_NS + loop_random(loop) % LOCK_PAUSE_SPREAD_NS);
     return true;
 }
 

@@ -9,13 +9,14 @@
  * it, whichever way the process ends.
  *
  * After SIGKILL the predecessor's locks may last until the host has finished
- * its I/O.  A conflict is therefore looked at again for a while, but only as
- * long as no living process is known to hold the lock.
+ * its I/O.  A conflict is therefore looked at again for a while.  If a living
+ * process is known to hold the lock, that is only a few times: it may have come
+ * at the same moment, have seen ours, and be letting go.
  *
- * Source:  block-layer contract, row 16, invariant 117; durability.md C15.
+ * Source:  docs/durability.md, C15; docs/decisions/0002-locks-of-qemu.md.
  * Layer:   drivers.      Thread: the node's loop.
  * Yields:  file_lock_co_check().
- * Tests:   tests/unit/drivers/test-file-lock.c
+ * Tests:   tests/unit/drivers/test-file*.c, tests/scenario/
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -51,6 +52,7 @@ void file_lock_init(FileLock *lock, FileLocking mode, uint64_t wait_ns);
 /**
  * file_lock_co_check() - lock what @perm and @shared need in addition to what
  * is in force.
+ * @file:   whose bytes are locked
  *
  * Errors:  CONFLICT, naming the permission; UNSUPPORTED with locking=on; IO.
  *          Then file_lock_abort() puts back what was.

@@ -344,19 +344,6 @@ file_co_size(BlkNode *node, uint64_t *ret)
     return err;
 }
 
-int coroutine_fn
-file_co_allocated(BlkNode *node, uint64_t *ret)
-{
-    File *f = blk_node_state(node);
-    AioStat st;
-    int err = aio_file_co_stat(f->aio, &st);
-
-    if (err == 0) {
-        *ret = st.allocated;
-    }
-    return err;
-}
-
 /* ---- permissions and loops ---- */
 
 /* What users outside this node may do: parents of one node may share writing,

@@ -74,6 +74,24 @@ file_status_co_ask(FileStatus *status, AioFile *file, uint64_t offset,
     return 0;
 }
 
+/* No data from @offset on: is that a hole, or has somebody made the file
+ * shorter than the node?  What is missing counts as data, so that it is read,
+ * and the reader gets an error and not zeros. */
+static int coroutine_fn
+file_status_co_ask_end(AioFile *file, BlkRange range, uint32_t align,
+                       bool *ret_data, uint64_t *ret_end)
+{
+    AioStat st;
+    int err = aio_file_co_stat(file, &st);
+
+    if (err != 0 || ash_round_up(st.size, align) >= blk_range_end(range)) {
+        return err;
+    }
+    *ret_data = st.size <= range.offset;
+    *ret_end = *ret_data ? blk_range_end(range) : st.size;
+    return 0;
+}
+
 /* Data up to any byte of a block makes the block data. */
 static void
 file_status_align(uint64_t offset, uint64_t end, uint32_t align, bool *ret_data,
@@ -108,6 +126,9 @@ file_status_co_find(FileStatus *status, AioFile *file, BlkRange range,
         end = blk_range_end(range);
     } else {
         err = file_status_co_ask(status, file, offset, ret_data, &end);
+        if (err == 0 && end == UINT64_MAX) {
+            err = file_status_co_ask_end(file, range, align, ret_data, &end);
+        }
     }
     if (err == -EINVAL || err == -ENOTSUP || err == -ENOSYS) {
         status->no_seek = true;

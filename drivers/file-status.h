@@ -6,10 +6,9 @@
  * write, while data stays data until space is given back, and calling a hole
  * data is never wrong.
  *
- * Source:  block-layer contract, rows 76, 77 and 80, invariants 68-70.
  * Layer:   drivers.      Thread: the node's loop.
  * Yields:  file_status_co_find().
- * Tests:   tests/unit/drivers/test-file-status.c
+ * Tests:   tests/unit/drivers/test-file-race.c
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -30,7 +29,7 @@ typedef struct FileStatus {
     uint64_t n_seeks; /* for tests */
 } FileStatus;
 
-/* Space in @range is given back or zeroed: call it before and after. */
+/* Space is given back or zeroed: call it before and after. */
 void file_status_forget(FileStatus *status);
 
 /**

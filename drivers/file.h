@@ -22,7 +22,7 @@ extern const BlkDriver blk_driver_host_device;
 
 /**
  * file_failure_forget() - the operator's word that a file which lost data may
- * be used again (durability.md C7).  Blocks.
+ * be used again (docs/durability.md, C7).  Blocks.
  * @state_dir: where the record is
  * @path:      the file
  *

@@ -82,7 +82,6 @@ const BlkDriver blk_driver_host_device = {
     .co_open = device_co_open,
     .co_close = file_co_close,
     .co_size = file_co_size,
-    .co_allocated = file_co_allocated,
     .get_limits = device_get_limits,
     .co_check_perm = file_co_check_perm,
     .co_set_perm = file_co_set_perm,

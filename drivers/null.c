@@ -65,14 +65,6 @@ null_co_size(BlkNode *node, uint64_t *ret)
     return 0;
 }
 
-static int coroutine_fn
-null_co_allocated(BlkNode *node, uint64_t *ret)
-{
-    (void)node;
-    *ret = 0;
-    return 0;
-}
-
 static void
 null_get_limits(BlkNode *node, BlkLimits *ret)
 {
@@ -180,7 +172,6 @@ const BlkDriver blk_driver_null_co = {
         (BlkReqFlags)BLK_REQ_FUA | BLK_REQ_MAY_UNMAP | BLK_REQ_NO_FALLBACK,
     .co_open = null_co_open,
     .co_size = null_co_size,
-    .co_allocated = null_co_allocated,
     .get_limits = null_get_limits,
     .co_read = null_co_read,
     .co_write = null_co_write,

@@ -2,7 +2,8 @@
  * export/channel.h - Channel: a byte stream to one client.
  *
  * Transfers never wait: they move what they can or say -EAGAIN; chan_co_wait()
- * waits.  channel-socket.c implements it on sockets, tests/lib/sim-net.c on memory.
+ * waits.  channel-socket.c implements it on sockets, tests/lib/sim-net.c on
+ * memory.
  *
  * Layer:   export.      Thread: the loop it is attached to.
  * Yields:  chan_co_wait().

@@ -6,7 +6,7 @@
  * read them; requests run on the export's home, the loop of its node.
  *
  * Layer:   export.      Thread: facts and references any; requests the home.
- * Tests:   tests/unit/export/test-export.c
+ * Tests:   tests/unit/export/, tests/scenario/
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */

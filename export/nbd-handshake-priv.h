@@ -37,9 +37,9 @@ enum {
 
 /* ---- nbd-handshake.c ---- */
 
-/* Exactly @bytes / drop them.  -errno: the connection is over. */
+/* Exactly @bytes, into @buf or, if that is NULL, nowhere.  -errno: the
+ * connection is over. */
 int coroutine_fn nbd_hs_co_read(NbdHandshake *hs, void *buf, size_t bytes);
-int coroutine_fn nbd_hs_co_drop(NbdHandshake *hs, uint64_t bytes);
 int coroutine_fn nbd_hs_co_send(NbdHandshake *hs, const void *data,
                                 size_t bytes);
 

@@ -96,12 +96,6 @@ nbd_hs_co_read(NbdHandshake *hs, void *buf, size_t bytes)
 }
 
 int coroutine_fn
-nbd_hs_co_drop(NbdHandshake *hs, uint64_t bytes)
-{
-    return nbd_hs_co_read(hs, NULL, bytes);
-}
-
-int coroutine_fn
 nbd_hs_co_send(NbdHandshake *hs, const void *data, size_t bytes)
 {
     struct iovec v = { (void *)(uintptr_t)data, bytes };

@@ -284,8 +284,7 @@ nbd_read_chunk(NbdRequest *r, BlkRange range, uint16_t flags)
 {
     NbdConn *conn = r->conn;
     NbdBuf *buf;
-    uint8_t *head =
-        nbd_reply_reserve(conn, NBD_REPLY_HEADER_MAX, &buf);
+    uint8_t *head = nbd_reply_reserve(conn, NBD_REPLY_HEADER_MAX, &buf);
     uint8_t *data =
         (uint8_t *)r->v[0].iov_base + (range.offset - r->range.offset);
 

@@ -56,7 +56,7 @@ ServerListener *server_listener_open(const ConfServer *conf, GError **error);
 bool server_listener_start(ServerListener *listener, Loop *loop,
                            ServerAcceptFn *fn, void *arg, GError **error);
 
-/* A connection that @fn got is gone. */
+/* A connection that the listener's ServerAcceptFn got is gone. */
 void server_listener_connection_closed(ServerListener *listener);
 
 /* Accept no more, close the sockets, remove their files.  Idempotent; also

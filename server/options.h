@@ -77,8 +77,8 @@ typedef struct ServerOptions {
 
 /**
  * server_options_parse() - read the command line.
- * @argv:   argv[0] is not looked at; not changed
- * @opts:   filled; server_options_done() in any case
+ * @argc, @argv: of main(); argv[0] is not looked at; not changed
+ * @opts:       filled; server_options_done() in any case
  *
  * Shape:   with action RUN there is something to serve and a server for it,
  *          and ids and names are unique.

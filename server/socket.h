@@ -50,6 +50,7 @@ char *server_addr_describe(const ConfAddr *addr);
 
 /**
  * server_socket_uri() - how a client reaches an export here.
+ * @export_name:  its name, empty for the default export
  *
  * Shape:   nbd://HOST:PORT/NAME or nbd+unix:///NAME?socket=PATH; a socket
  *          bound to every address names the loopback one.  NULL if no URI

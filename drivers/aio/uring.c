@@ -8,8 +8,8 @@
  *
  *  U1  submitted + prepared <= in_flight_max <= size of the completion queue,
  *      so that queue never overflows.
- *  U2  A request's memory (its UringReq, vector and buffers) is left alone until
- *      its completion has come; nothing is ever cancelled.
+ *  U2  A request's memory (its UringReq, vector and buffers) is left alone
+ *      until its completion has come; nothing is ever cancelled.
  *  U3  Entries name files by their slot in the ring's table, never by fd, and a
  *      slot is given back when nothing of its file is prepared or submitted: an
  *      entry cannot reach a file that was opened later.
@@ -371,7 +371,8 @@ uring_co_space(AioFile *file, AioSpaceOp space_op, uint64_t offset,
     };
     int ret = -ECANCELED;
 
-    if (mode >= 0 && uring_of(file)->traits.fallocate) {
+    if (mode >= 0 && !aio_posix_space_is_device(space_op) &&
+        uring_of(file)->traits.fallocate) {
         p->n_exclusive++;
         ret = aio_posix_space_result(uring_co_run(file, &op));
         p->n_exclusive--;

@@ -37,6 +37,10 @@ class Op:
         self.n = n
         self.kind = kind
 
+    def __str__(self):
+        return (f"operation {self.number} (command {self.kind}, sectors "
+                f"{self.first}+{self.n})")
+
     def payload(self):
         return b"".join(stamp(self.number, s)
                         for s in range(self.first, self.first + self.n))
@@ -106,8 +110,9 @@ class Oracle:
         for s in range(self.n_sectors):
             content = bytes(disk[s * SECTOR:(s + 1) * SECTOR])
             if not self.allows(s, content, floors[s]):
-                wrong.append(f"sector {s}: operation {floors[s]} is lost, it "
-                             f"holds {content[:16].hex()}...")
+                number, where = STAMP.unpack_from(content)
+                wrong.append(f"sector {s}: {self.ops[floors[s]]} is lost, it "
+                             f"holds {number} of sector {where}")
         return wrong
 
     def n_required(self, floors=None):

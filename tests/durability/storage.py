@@ -66,6 +66,11 @@ def clone(source, target):
     return target
 
 
+def is_mounted(where):
+    with open("/proc/self/mounts", encoding="utf-8") as f:
+        return any(line.split()[1] == where for line in f)
+
+
 class Storage:
     """What a test has set up, to be undone in the reverse order."""
 
@@ -86,9 +91,10 @@ class Storage:
         return where
 
     def unmount(self, where):
-        """Also while somebody is still letting go of a file."""
+        """Also while somebody is still letting go of a file, and of what can't
+        even be looked at any more."""
         deadline = time.monotonic() + PATIENCE
-        while os.path.ismount(where):
+        while is_mounted(where):
             done = subprocess.run(["/usr/bin/umount", where],
                                   capture_output=True, text=True, check=False)
             if done.returncode and time.monotonic() > deadline:

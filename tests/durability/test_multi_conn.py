@@ -3,6 +3,8 @@ export may offer NBD_FLAG_CAN_MULTI_CONN.
 
 SPDX-License-Identifier: BSD-3-Clause
 """
+import socket
+
 import pytest
 
 import oracle
@@ -43,6 +45,57 @@ def test_flush_of_another_connection(kind, leave, wired, serve, dial, rng,
         assert not wrong, wrong[:10]
         check_seen(b, expected)
         count("flushes of another connection")
+
+
+def test_flush_among_many_writers(wired, serve, dial, rng, count):
+    """64 connections write, and one of them flushes."""
+    disk = wired("ext4")
+    daemon = serve(disk.disk)
+    expected = oracle.Oracle(disk.sectors)
+    conns = [dial(daemon) for _ in range(64)]
+    clients = oracle.Clients(conns, expected, rng, depth=2, flushes=False)
+    for _ in range(ROUNDS):
+        for _ in range(4):
+            clients.turn()
+        clients.flush(conns[0])
+        while not clients.turn(lambda kind, fua: kind == "flush"):
+            pass
+        wrong = expected.check(disk.read_cut(disk.cut()))
+        assert not wrong, wrong[:10]
+        assert expected.n_required() > 0
+        count("flushes of another connection")
+    clients.finish()
+
+
+@pytest.mark.parametrize("end", ["disc", "eof", "reset"])
+@pytest.mark.parametrize("way", ["io_uring", "io_uring-direct"])
+def test_end_with_1000_in_flight(end, way, wired, serve, dial, rng, count):
+    """What was answered was done, and the others do not notice."""
+    disk = wired("ext4")
+    daemon = serve(disk.disk, WAYS[way])
+    expected = oracle.Oracle(disk.sectors)
+    a, b = dial(daemon), dial(daemon)
+    pump = oracle.Clients([a], expected, rng)
+    for sector in rng.sample(range(disk.sectors), 1000):
+        pump.write(a, sector, 1)
+    if end == "disc":
+        a.send(wire.DISC)
+    elif end == "eof":
+        a.sock.shutdown(socket.SHUT_WR)
+    else:
+        pump.receive_one(a)
+        a.sock.shutdown(socket.SHUT_RDWR)
+    pump.drain()
+    covered = expected.begin_flush()
+    assert b.call(wire.FLUSH).error == wire.OK
+    expected.settle(covered)
+    wrong = expected.check(disk.read_cut(disk.cut()))
+    assert not wrong, wrong[:10]
+    check_seen(b, expected)
+    if end == "disc":
+        # All were received before it, and are finished (NBD doc/proto.md).
+        assert not pump.sent
+    count("requests in flight at a disconnect", 1000)
 
 
 def free(pump, rng):

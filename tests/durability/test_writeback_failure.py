@@ -207,6 +207,22 @@ def test_failed_durable_request_is_final(kind, how, failing, launch, dial,
     count("real write-back failures")
 
 
+@pytest.mark.parametrize("command", [wire.ZERO, wire.TRIM])
+def test_loss_found_by_giving_space_back(command, failing, launch, dial,
+                                         count):
+    """Pages of a device are written before they are dropped."""
+    disk = failing("device")
+    daemon = launch(disk)
+    conn = dial(daemon, export="disk")
+    lose_data(disk, conn)
+    assert conn.call(command, STEP, LOST).error == wire.EIO
+    disk.heal()
+    expect_failed(conn, count)
+    daemon.kill()
+    expect_failed(dial(launch(disk), export="disk"), count)
+    count("real write-back failures")
+
+
 @pytest.mark.parametrize("kind", ["ext4", "device"])
 def test_loss_before_any_flush(kind, failing, launch, dial, count):
     """The kernel wrote back by itself, and the daemon was killed since."""
@@ -273,3 +289,24 @@ def test_full_state_dir(failing, launch, dial, store, state_dir, count):
     assert len(said) == 1
     assert "No space left" in said[0]
     daemon.kill()
+
+
+def test_damaged_mark(failing, launch, dial, state_dir, count):
+    """What can't be read is a mark all the same."""
+    disk = failing("ext4")
+    daemon = launch(disk)
+    lose_data(disk, dial(daemon, export="disk"))
+    assert dial(daemon, export="disk").call(wire.FLUSH).error == wire.EIO
+    disk.heal()
+    daemon.kill()
+    marks = os.listdir(state_dir)
+    assert len(marks) == 1
+    for content in b"", b"\xff" * 4096:
+        with open(state_dir / marks[0], "wb") as f:
+            f.write(content)
+        daemon = launch(disk)
+        expect_failed(dial(daemon, export="disk"), count)
+        daemon.kill()
+    assert forget(disk, state_dir).returncode == 0
+    assert os.listdir(state_dir) == []
+    expect_good(dial(launch(disk), export="disk"))

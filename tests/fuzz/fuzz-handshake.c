@@ -1,5 +1,5 @@
 /*
- * tests/fuzz/fuzz-handshake.c - target F1: any bytes instead of a handshake.
+ * tests/fuzz/fuzz-handshake.c - any bytes instead of a handshake.
  *
  * Input: the first byte chooses how the bytes are cut into pieces, the rest is
  * what the client sends.
@@ -7,7 +7,7 @@
  * options in their order, at most one final reply each; nothing comes after
  * the connection's end; all memory is given back.
  *
- * Source: faults.md F1; proto.md, "Fixed newstyle negotiation".
+ * Source: NBD doc/proto.md, "Fixed newstyle negotiation".
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */

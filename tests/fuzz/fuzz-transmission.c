@@ -1,5 +1,5 @@
 /*
- * tests/fuzz/fuzz-transmission.c - target F2: requests of any kind.
+ * tests/fuzz/fuzz-transmission.c - requests of any kind.
  *
  * Input: one byte chooses mode and pieces, then each record of 8 bytes becomes
  * one request whose fields are drawn from interesting values, legal or not;
@@ -8,7 +8,7 @@
  * Oracle: every request gets exactly one final reply of a legal form, with an
  * error where the specification wants one; the stream stays in step.
  *
- * Source: faults.md F2; proto.md, "Transmission phase".
+ * Source: NBD doc/proto.md, "Transmission phase".
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -149,10 +149,10 @@ fuzz_add_header(TransmissionModel *m, const NbdCall *c)
 static uint64_t
 fuzz_payload(const TransmissionModel *m, const NbdCall *c)
 {
-    if (m->mode == NBD_MODE_EXTENDED) {
-        return c->flags & NBD_CMD_FLAG_PAYLOAD_LEN ? c->len : 0;
-    }
-    return c->command == NBD_CMD_WRITE ? c->len : 0;
+    bool says_so =
+        m->mode == NBD_MODE_EXTENDED && (c->flags & NBD_CMD_FLAG_PAYLOAD_LEN);
+
+    return says_so || c->command == NBD_CMD_WRITE ? c->len : 0;
 }
 
 static void

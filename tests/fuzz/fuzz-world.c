@@ -107,7 +107,7 @@ struct FuzzTalk {
     Export *exports[FUZZ_N_EXPORTS];
     const uint8_t *data;
     size_t bytes;
-    void coroutine_fn (*checker)(FuzzTalk *talk, void *arg);
+    void coroutine_fn (*co_check)(FuzzTalk *talk, void *arg);
     void *arg;
     unsigned n_done;
 };
@@ -210,9 +210,9 @@ fuzz_co_check(void *arg)
     FuzzTalk *talk = arg;
     uint8_t drop[256];
 
-    talk->checker(talk, talk->arg);
+    talk->co_check(talk, talk->arg);
     while (fuzz_co_take(talk, drop, 1)) {
-        /* the checker may have stopped early */
+        /* the check may have stopped early */
     }
     talk->n_done++;
 }
@@ -236,14 +236,14 @@ fuzz_must(FuzzTalk *talk, SimRunResult result, const char *what)
 
 void
 fuzz_run(const uint8_t *data, size_t bytes, uint32_t piece,
-         void coroutine_fn (*checker)(FuzzTalk *talk, void *arg), void *arg)
+         void coroutine_fn (*co_check)(FuzzTalk *talk, void *arg), void *arg)
 {
     SimNetConfig net = { .latency_max_ns = 1000,
                          .window_min = 64 << 10,
                          .window_max = 64 << 10,
                          .segment_max = piece };
     FuzzTalk talk = {
-        .data = data, .bytes = bytes, .checker = checker, .arg = arg
+        .data = data, .bytes = bytes, .co_check = co_check, .arg = arg
     };
     NbdServerConfig config = { .n_workers = 1,
                                .memory_bytes = NBD_MEMORY_DEFAULT,

@@ -38,10 +38,11 @@ bool coroutine_fn fuzz_co_take(FuzzTalk *talk, void *buf, size_t bytes);
 
 /**
  * fuzz_run() - one connection from accept to its end.
- * @data:    what the client sends, then it closes its direction
- * @piece:   largest piece that arrives at once, > 0
- * @checker: reads the server's side to the end
+ * @data, @bytes: what the client sends, then it closes its direction
+ * @piece:        largest piece that arrives at once, > 0
+ * @co_check:     reads the server's side to the end
+ * @arg:          its second argument
  */
 void fuzz_run(const uint8_t *data, size_t bytes, uint32_t piece,
-              void coroutine_fn (*checker)(FuzzTalk *talk, void *arg),
+              void coroutine_fn (*co_check)(FuzzTalk *talk, void *arg),
               void *arg);

@@ -60,6 +60,7 @@ replay_mutate(GRand *rand, GBytes *input)
     for (int i = g_rand_int_range(rand, 1, 5); i > 0 && copy->len > 1; i--) {
         guint at = (guint)g_rand_int_range(rand, 0, (gint)copy->len);
         guint n = (guint)g_rand_int_range(rand, 1, 9);
+        guint8 again[8];
 
         switch (g_rand_int_range(rand, 0, 4)) {
         case 0:
@@ -73,7 +74,8 @@ replay_mutate(GRand *rand, GBytes *input)
             break;
         default:
             n = MIN(n, copy->len - at);
-            g_byte_array_append(copy, copy->data + at, n);
+            memcpy(again, copy->data + at, n);
+            g_byte_array_append(copy, again, n);
             break;
         }
     }

@@ -65,7 +65,7 @@ typedef struct FakeReq {
     Coro *waiter;
 } FakeReq;
 
-/* Fill in the first fields, start; then wait or look at @done. */
+/* Fill in the first fields, start; then wait or look at done. */
 void fake_req_start(FakeReq *req);
 int coroutine_fn fake_req_co_wait(FakeReq *req);
 

@@ -100,14 +100,6 @@ sim_disk_has_told(SimDisk *disk, const char *name)
 }
 
 uint64_t
-sim_disk_size(SimDisk *disk, const char *name)
-{
-    SimInode *inode = sim_inode_find(disk, name);
-
-    return inode ? sim_store_size(inode->store) : UINT64_MAX;
-}
-
-uint64_t
 sim_disk_n_allocated(SimDisk *disk)
 {
     uint64_t n = 0;

@@ -4,7 +4,7 @@
  *
  * All connections of an export tell the same oracle what they send and what
  * they are answered.  It knows, for each 512-byte sector, every content that
- * the promises of durability.md allow at this moment (C1, C5, C6, C8), and
+ * the promises of docs/durability.md allow at this moment (C1, C5, C6, C8), and
  * every content that they allow after a power cut (C2, C3, C4).  Whatever a
  * READ returns is compared with the first; after sim_oracle_crashed() the
  * second becomes the first.

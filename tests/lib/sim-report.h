@@ -33,7 +33,7 @@ typedef struct SimReport {
 /**
  * sim_report_violation() - a promise was broken.
  * @world:   where it happened
- * @promise: "C2", or a word for what is no promise of durability.md
+ * @promise: "C2", or a word for what is no promise of docs/durability.md
  * @fmt:     what happened
  */
 void sim_report_violation(SimReport *report, SimWorld *world,

@@ -15,7 +15,6 @@
  * Layer:   tests/lib.      Pure, but for the random stream it is given.
  * Method:  sim-store.c; sim-crash.h for what becomes durable.
  * Tests:   tests/unit/sim/test-sim-store.c
- * Source:  durability.md, "Record and replay", models B and D.
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */

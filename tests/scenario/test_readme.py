@@ -1,8 +1,9 @@
-"""The commands of README.md work, in the order in which they stand there.
+"""The commands of README.md and of docs/drivers/ work, in the order in which
+they stand on their page.
 
-All ```sh blocks but those of ./dev run as one shell script, in a folder and,
-where the machine allows it, a network of their own: the default port is in
-use by nobody else there.
+All ```sh blocks of a page but those of ./dev run as one shell script, in a
+folder and, where the machine allows it, a network of their own: the default
+port is in use by nobody else there.
 
 SPDX-License-Identifier: BSD-3-Clause
 """
@@ -11,9 +12,15 @@ import pathlib
 import re
 import subprocess
 
+import pytest
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("ASHLAR_BUILD", ROOT / "build/asan"))
-OWN_NETWORK = ["unshare", "--map-root-user", "--net"]
+PAGES = sorted(str(p.relative_to(ROOT)) for p in
+               [ROOT / "README.md", *ROOT.glob("docs/drivers/*.md")])
+# Who is root already stays it also for devices.
+OWN_NETWORK = ["unshare", "--net",
+               *(["--map-root-user"] if os.geteuid() != 0 else [])]
 # What "ip link set lo up" does: SIOCSIFFLAGS with IFF_UP | IFF_RUNNING.
 LOOPBACK_UP = """/usr/bin/python3 -c '
 import fcntl, socket, struct
@@ -30,15 +37,20 @@ trap clean_up EXIT
 """
 
 
-def blocks():
+def blocks(page):
     found = re.findall(r"^```sh\n(.*?)^```$",
-                       (ROOT / "README.md").read_text(), re.M | re.S)
+                       (ROOT / page).read_text(), re.M | re.S)
     return [b for b in found if not b.startswith("./dev")]
 
 
-def test_commands_of_the_readme_work(tmp_path):
-    parts = blocks()
-    assert len(parts) >= 3
+def test_pages_have_commands():
+    assert len(blocks("README.md")) >= 3
+    assert len([p for p in PAGES if blocks(p)]) >= 6
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p)])
+def test_commands_of_a_page_work(page, tmp_path):
+    parts = blocks(page)
     shell = ["bash", "-euxo", "pipefail", "script"]
     script = CLEAN_UP + "\n".join(parts)
     if subprocess.run([*OWN_NETWORK, "true"], check=False,

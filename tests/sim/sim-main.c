@@ -209,7 +209,8 @@ sim_run_seeds(const SimOptions *opts, SimTotal *total)
         sim_run_seed(opts, (uint64_t)opts->seed + (uint64_t)i,
                      (SimPlant)opts->plant, total);
     }
-    printf("%" PRIu64 " seeds in %.1f s\n", total->n_seeds,
+    printf("%s 1 - %" PRIu64 " seeds in %.1f s\n",
+           total->n_failed > 0 ? "not ok" : "ok", total->n_seeds,
            sim_clock() - begun);
 }
 
@@ -222,13 +223,14 @@ sim_find_plant(const SimOptions *opts, SimPlant plant)
         SimTotal total = { .n_seeds = 0 };
 
         if (!sim_run_seed(opts, (uint64_t)opts->seed + i, plant, &total)) {
-            printf("  %-40s found, seed %" PRIu64 "\n", sim_plant_names[plant],
+            printf("ok %d - planted: %s: found, seed %" PRIu64 "\n",
+                   (int)plant + 1, sim_plant_names[plant],
                    (uint64_t)opts->seed + i);
             return true;
         }
     }
-    printf("  %-40s NOT FOUND in %u seeds\n", sim_plant_names[plant],
-           SIM_PLANT_SEEDS);
+    printf("not ok %d - planted: %s: not found in %u seeds\n", (int)plant + 1,
+           sim_plant_names[plant], SIM_PLANT_SEEDS);
     return false;
 }
 
@@ -238,7 +240,6 @@ sim_find_plants(const SimOptions *opts)
 {
     unsigned n = 0;
 
-    printf("planted bugs:\n");
     for (unsigned p = SIM_PLANT_NONE + 1; p < SIM_N_PLANTS; p++) {
         n += !sim_find_plant(opts, (SimPlant)p);
     }
@@ -286,8 +287,8 @@ sim_print_faults(const SimSeedResult *r)
     printf("power cuts: %" PRIu64 " with data to lose, %" PRIu64
            " that took some; %" PRIu64 " dirty pages, %" PRIu64
            " lost, %" PRIu64 " torn; writes after SIGKILL %" PRIu64 "\n",
-           d->n_power_cuts_dirty, d->n_power_cuts_lossy, d->crash.n_pages, d->crash.n_pages_lost, d->crash.n_pages_torn,
-           d->n_zombie_writes);
+           d->n_power_cuts_dirty, d->n_power_cuts_lossy, d->crash.n_pages,
+           d->crash.n_pages_lost, d->crash.n_pages_torn, d->n_zombie_writes);
     printf("files on record that lost data: %" PRIu64 ", forgotten %" PRIu64
            ", losses nobody was told of %" PRIu64
            "; bytes outside of windows compared %" PRIu64 "\n",
@@ -303,8 +304,8 @@ static bool
 sim_parse(SimOptions *opts, int *argc, char ***argv)
 {
     const GOptionEntry entries[] = {
-        { "seed", 0, 0, G_OPTION_ARG_INT64, &opts->seed, "the first; drawn without it",
-          "N" },
+        { "seed", 0, 0, G_OPTION_ARG_INT64, &opts->seed,
+          "the first; drawn without it", "N" },
         { "seeds", 0, 0, G_OPTION_ARG_INT, &opts->n_seeds, "how many", "N" },
         { "steps", 0, 0, G_OPTION_ARG_INT, &opts->n_steps,
           "requests of a seed, about", "N" },

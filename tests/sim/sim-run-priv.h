@@ -6,6 +6,7 @@
 #pragma once
 
 #include "tests/lib/sim-event.h"
+#include "tests/lib/sim-file.h"
 #include "tests/sim/sim-run.h"
 #include "tests/sim/sim-state.h"
 
@@ -32,9 +33,9 @@ typedef struct SimRun {
     SimState *state;
     bool failed[SIM_EXPORTS_MAX];   /* on record when the daemon started */
     bool forgiven[SIM_EXPORTS_MAX]; /* the operator dealt with it */
-    SimProcess processes[2]; /* by set of loops */
-    unsigned pid;            /* of the living one; its set is pid % 2 */
-    unsigned n_running;      /* slots */
+    SimProcess processes[2];        /* by set of loops */
+    unsigned pid;                   /* of the living one; its set is pid % 2 */
+    unsigned n_running;             /* slots */
     bool stop_clients;
     SimClient *clients[SIM_SLOTS_MAX];
     uint64_t trigger; /* replies after which the life ends */

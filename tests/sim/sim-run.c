@@ -276,14 +276,15 @@ sim_run_work(SimRun *run, SimStop stop)
     run->health.disk_fails =
         sim_swarm_add_faults(&run->swarm, run->rng, run->disk);
     for (unsigned i = 0; i < run->swarm.n_exports; i++) {
-        run->health.disk_fails |= run->failed[i];
+        /* On record, or a loss that nobody was told of yet. */
+        run->health.disk_fails |=
+            run->failed[i] || sim_oracle_has_lost(run->oracles[i]);
     }
-    run->trigger =
-        stop == SIM_STOP_IDLE
-            ? UINT64_MAX
-            : begun + sim_rng_between(
-                          run->rng, 1,
-                          2 * run->config->n_steps / run->swarm.n_lives);
+    run->trigger = stop == SIM_STOP_IDLE
+                       ? UINT64_MAX
+                       : begun + sim_rng_between(run->rng, 1,
+                                                 2 * run->config->n_steps /
+                                                     run->swarm.n_lives);
     for (unsigned i = 0; i < run->swarm.n_slots; i++) {
         sim_run_add_slot(run, i, false);
     }
@@ -298,14 +299,15 @@ sim_run_forgive(SimRun *run, bool killed)
     for (unsigned i = 0; !run->result->hung && i < run->swarm.n_exports; i++) {
         const char *file = run->swarm.exports[i].file;
 
-        if (run->forgiven[i]) {
+        /* The host says it once, and who it told died of it. */
+        bool untold = killed && !run->failed[i] && !run->forgiven[i] &&
+                      sim_oracle_has_lost(run->oracles[i]) &&
+                      sim_disk_has_told(run->disk, file);
+
+        run->result->n_untold += untold;
+        if (untold || run->forgiven[i]) {
+            sim_disk_drop_lost(run->disk, file);
             sim_oracle_forgive(run->oracles[i]);
-        } else if (killed && !run->failed[i] &&
-                   sim_oracle_has_lost(run->oracles[i]) &&
-                   sim_disk_has_told(run->disk, file)) {
-            /* The host says it once, and who it told died of it. */
-            sim_oracle_forgive(run->oracles[i]);
-            run->result->n_untold++;
         }
     }
 }
@@ -420,7 +422,8 @@ sim_run_set_up(SimRun *run)
     for (unsigned i = 0; i < run->swarm.n_exports; i++) {
         const SimExportSpec *spec = &run->swarm.exports[i];
 
-        sim_disk_create(run->disk, spec->file, spec->start + spec->size + spec->rest);
+        sim_disk_create(run->disk, spec->file,
+                        spec->start + spec->size + spec->rest);
         sim_run_outside(run, spec, true);
         run->oracles[i] = sim_oracle_new(run->world, &run->result->report,
                                          spec->name, spec->size);

@@ -44,6 +44,7 @@ sim_swarm_draw_disk(SimDiskConfig *disk, SimRng *rng)
     disk->model = sim_flip(rng, 500) ? SIM_DIRECT : SIM_BUFFERED;
     disk->old_back = sim_flip(rng, 400);
     disk->report_once = sim_flip(rng, 300);
+    disk->sync_alone = sim_flip(rng, 200);
     disk->delay_min_ns = SIM_US;
     disk->delay_max_ns = sim_rng_skewed(rng, 10 * SIM_US, 20 * SIM_MS);
     if (sim_flip(rng, 300)) {
@@ -97,8 +98,8 @@ sim_swarm_draw(SimSwarm *swarm, SimRng *rng, SimPlant plant)
     swarm->n_slots = sim_draw(rng, 1, SIM_SLOTS_MAX);
     swarm->n_clients = sim_draw(rng, 1, 4);
     swarm->n_lives = sim_draw(rng, 1, 4);
-    swarm->commands = (unsigned)sim_rng_next(rng) | 1U << SIM_CMD_WRITE |
-                      1U << SIM_CMD_READ;
+    swarm->commands =
+        (unsigned)sim_rng_next(rng) | 1U << SIM_CMD_WRITE | 1U << SIM_CMD_READ;
     swarm->modes = sim_draw(rng, 1, (1U << SIM_N_MODES) - 1);
     swarm->cuts = sim_flip(rng, 400);
     swarm->slow = sim_flip(rng, 300);

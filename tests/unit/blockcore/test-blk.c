@@ -10,7 +10,6 @@
 #include <glib.h>
 #include <string.h>
 
-#include "blockcore/edge-io.h"
 #include "blockcore/far-call.h"
 #include "blockcore/node-priv.h"
 #include "tests/lib/fake-setup.h"
@@ -250,6 +249,34 @@ test_co_stats(void *arg)
     fake_setup_co_done(&s);
 }
 
+/* A zero write is a write: it counts as one, and so does its highest byte. */
+static void coroutine_fn
+test_co_zero_counts(void *arg)
+{
+    const BlkStats *stats;
+    FakeSetup s;
+
+    ash_maybe(arg);
+    fake_setup_co_open(&s, fake_disk_new(FAKE_LEAF, "d", 16 << 20), "");
+    stats = blk_stats(s.blk);
+    s.disk->fail_mask = FAKE_ZERO;
+    s.disk->fail_nth = 1;
+    s.disk->fail_err = -EIO;
+    g_assert_cmpint(blk_co_zero(s.blk, blk_range(0, 8192), 0), ==, -EIO);
+    g_assert_cmpuint(stats->wr_highest, ==, 0);
+    g_assert_cmpuint(s.node->stats.wr_highest, ==, 0);
+    g_assert_cmpint(blk_co_zero(s.blk, blk_range(1, 4096), 0), ==, 0);
+    g_assert_cmpuint(stats->wr_highest, ==, 4097);
+    g_assert_cmpuint(s.node->stats.wr_highest, ==, 4097);
+    g_assert_cmpint(blk_co_trim(s.blk, blk_range(0, 1 << 20), 0), ==, 0);
+    g_assert_cmpuint(stats->wr_highest, ==, 4097);
+    g_assert_cmpuint(stats->op[BLK_OP_ZERO].n, ==, 1);
+    g_assert_cmpuint(stats->op[BLK_OP_ZERO].bytes, ==, 4096);
+    g_assert_cmpuint(stats->op[BLK_OP_ZERO].n_failed, ==, 1);
+    g_assert_cmpuint(stats->op[BLK_OP_WRITE].n, ==, 0);
+    fake_setup_co_done(&s);
+}
+
 /* ---- detaching ---- */
 
 static void coroutine_fn
@@ -450,110 +477,6 @@ test_co_try_read(void *arg)
     fake_setup_co_done(&s);
 }
 
-/* ---- edges ---- */
-
-static FakeDisk *edge_disks[2];
-
-/* What a driver's edge does past the end of the child. */
-static void coroutine_fn
-test_co_edge_past_end(void *arg)
-{
-    uint8_t buf[1000];
-    IoVec iov;
-    FakeGraph *fg;
-    BlkEdge *file;
-
-    ash_maybe(arg);
-    edge_disks[0] = fake_disk_new(FAKE_LEAF, "leaf", 1300);
-    edge_disks[1] = fake_disk_new(FAKE_FILTER, "top", 0);
-    edge_disks[0]->limits.request_align = 512;
-    memset(edge_disks[0]->mem, 0xaa, 65536); /* also past the end */
-    fg = fake_graph_new(edge_disks, 2);
-    fake_graph_co_open(fg, edge_disks[0], "");
-    fake_graph_co_open(fg, edge_disks[1], "file=leaf");
-    fake_disk_start_log(edge_disks[0], FAKE_ALL_IO);
-    file = edge_disks[1]->file;
-
-    /* Across: asked up to the end, rounded up. */
-    iov_init_one(&iov, buf, 1000);
-    memset(buf, 1, 1000);
-    g_assert_cmpint(blk_edge_co_read(file, blk_range(1024, 1000), &iov, 0), ==,
-                    0);
-    g_assert_cmpstr(fake_disk_take_log(edge_disks[0]), ==, "leaf:r1024+512");
-    for (int i = 0; i < 1000; i++) {
-        g_assert_cmphex(buf[i], ==, i < 276 ? 0xaa : 0);
-    }
-    /* Past the end: not asked. */
-    memset(buf, 1, 1000);
-    g_assert_cmpint(blk_edge_co_read(file, blk_range(1300, 1000), &iov, 0), ==,
-                    0);
-    g_assert_cmpstr(fake_disk_take_log(edge_disks[0]), ==, "");
-    g_assert_true(ash_buf_is_zero(buf, 1000));
-    /* A failure is a failure. */
-    edge_disks[0]->fail_mask = FAKE_READ;
-    edge_disks[0]->fail_nth = 1;
-    edge_disks[0]->fail_err = -EIO;
-    g_assert_cmpint(blk_edge_co_read(file, blk_range(1024, 1000), &iov, 0), ==,
-                    -EIO);
-    /* No Blk, so no permission to write. */
-    g_assert_cmpint(blk_edge_co_write(file, blk_range(0, 1000), &iov, 0), ==,
-                    -EROFS);
-    g_assert_cmpint(blk_edge_co_zero(file, blk_range(0, 1000), 0), ==, -EROFS);
-    g_assert_cmpint(blk_edge_co_trim(file, blk_range(0, 1000)), ==, -EROFS);
-    fake_graph_co_free(fg);
-}
-
-/* With the permission to resize, a write moves the end; others do not. */
-static void coroutine_fn
-test_co_edge_grows(void *arg)
-{
-    BlkPerm perm = (BlkPerm)BLK_PERM_CONSISTENT_READ | BLK_PERM_WRITE;
-    g_autofree uint8_t *buf = g_malloc0(1000);
-    GError *error = NULL;
-    FakeGraph *fg;
-    FakeDisk *leaf;
-    BlkNode *node;
-    BlkEdge *file;
-    IoVec iov;
-    Blk *blk;
-
-    ash_maybe(arg);
-    leaf = edge_disks[0] = fake_disk_new(FAKE_LEAF, "leaf", 1300);
-    edge_disks[1] = fake_disk_new(FAKE_FILTER, "top", 0);
-    leaf->limits.request_align = 512;
-    fg = fake_graph_new(edge_disks, 2);
-    fake_graph_co_open(fg, leaf, "");
-    node = fake_graph_co_open(fg, edge_disks[1], "file=leaf");
-    blk = blk_new("export 'grow'");
-    g_assert_true(blk_co_attach(blk, node, perm, BLK_PERM_ALL, &error));
-    file = edge_disks[1]->file;
-    memset(buf, 5, 1000);
-    iov_init_one(&iov, buf, 1000);
-    g_assert_cmpint(blk_edge_co_write(file, blk_range(1024, 1000), &iov, 0), ==,
-                    -ENOSPC);
-    g_assert_cmpuint(blk_edge_size(file), ==, 1300);
-    blk_co_detach(blk);
-
-    perm |= BLK_PERM_RESIZE;
-    g_assert_true(blk_co_attach(blk, node, perm, BLK_PERM_ALL, &error));
-    leaf->fail_mask = FAKE_WRITE;
-    leaf->fail_nth = 1;
-    leaf->fail_err = -ENOSPC;
-    g_assert_cmpint(blk_edge_co_write(file, blk_range(1024, 1000), &iov, 0), ==,
-                    -ENOSPC);
-    g_assert_cmpuint(blk_edge_size(file), ==, 1300);
-    g_assert_cmpint(blk_edge_co_write(file, blk_range(1024, 1000), &iov, 0), ==,
-                    0);
-    g_assert_cmpuint(blk_edge_size(file), ==, 2024);
-    g_assert_cmpint(leaf->mem[2023], ==, 5);
-    g_assert_cmpint(leaf->mem[2024], ==, 0);
-    g_assert_cmpint(blk_edge_co_trim(file, blk_range(2024, 512)), ==, -EINVAL);
-    g_assert_cmpint(blk_edge_co_zero(file, blk_range(4096, 512), 0), ==, 0);
-    g_assert_cmpuint(blk_edge_size(file), ==, 4608);
-    fake_blk_co_free(blk);
-    fake_graph_co_free(fg);
-}
-
 /* ---- facts ---- */
 
 static void coroutine_fn
@@ -601,12 +524,11 @@ test_blk_add(void)
     test_add_co("/blockcore/blk/permission", test_co_permission);
     test_add_co("/blockcore/blk/errors", test_co_errors);
     test_add_co("/blockcore/blk/stats", test_co_stats);
+    test_add_co("/blockcore/blk/zero-counts", test_co_zero_counts);
     test_add_co("/blockcore/blk/detach-waits", test_co_detach_waits);
     test_add_co("/blockcore/blk/variable-size", test_co_variable_size);
     test_add_co("/blockcore/blk/deep-graph", test_co_deep);
     test_add_co("/blockcore/blk/map-file", test_co_map_file);
     test_add_co("/blockcore/blk/try-read", test_co_try_read);
-    test_add_co("/blockcore/blk/edge-past-end", test_co_edge_past_end);
-    test_add_co("/blockcore/blk/edge-grows", test_co_edge_grows);
     test_add_co("/blockcore/blk/can-trim", test_co_can_trim);
 }

@@ -25,7 +25,7 @@ static const AioEngineOps race_ops = { .name = "race",
                                        .co_seek = race_co_seek };
 
 /* A sector is not answered for in parts: a read would take it in parts, with
- * other writes in between (durability.md C5). */
+ * other writes in between (docs/durability.md, C5). */
 static void coroutine_fn
 test_co_punched_meanwhile(void *arg)
 {

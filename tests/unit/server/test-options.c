@@ -330,7 +330,7 @@ test_process_options(void)
     g_assert_cmpuint(opts.memory_bytes, ==, 256 << 20);
     g_assert_cmpuint(opts.connection_memory_bytes, ==, 32 << 20);
     g_assert_cmpuint(opts.drain_seconds, ==, 60);
-    g_assert_cmpint(opts.log_level, ==, ASH_LOG_NOTICE);
+    g_assert_cmpint(opts.log_level, ==, ASH_LOG_WARNING);
     server_options_done(&opts);
 
     parse_good(&opts, "-f raw x --daemonize --pidfile a --pid-file b "
@@ -438,7 +438,7 @@ test_help(void)
         g_assert_cmpuint(strlen(*line), <=, 79);
         g_assert_false(g_str_has_suffix(*line, " "));
     }
-    free(text);
+    g_free(text);
 }
 
 /* "Fl f , Fl -format Ar FORMAT" of an .It line that begins with Fl. */
