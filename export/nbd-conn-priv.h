@@ -46,6 +46,10 @@ typedef struct NbdHome {
     unsigned n_free_requests;
 } NbdHome;
 
+/* When we are closing, a peer that takes or sends nothing of what is begun for
+ * so long is cut off. */
+#define NBD_STALL_NS ((uint64_t)5000000000)
+
 typedef enum {
     NBD_CONN_HANDSHAKE,
     NBD_CONN_TRANSMISSION,
@@ -87,10 +91,11 @@ typedef struct NbdConn {
     LoopDefer flush;
     CoQueue out_space; /* the receiver, for room in @out */
     Coro *receiver;
-    bool in_batch; /* the receiver will flush */
-    bool sender;   /* a sender coroutine exists */
-    bool dead;     /* nothing more can be sent */
-    bool closing;  /* the server shuts down */
+    bool in_batch;   /* the receiver will flush */
+    bool in_request; /* between a request's header and its end */
+    bool sender;     /* a sender coroutine exists */
+    bool dead;       /* nothing more can be sent */
+    bool closing;    /* the server shuts down */
 
     unsigned in_flight;
     unsigned n_charged; /* requests whose stacks are counted; K6 */

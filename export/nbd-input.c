@@ -82,6 +82,20 @@ nbd_in_try_prepare(NbdConn *conn)
     return true;
 }
 
+/* Sleep until there is something to receive.  Inside a request the server can't
+ * close before it is whole, so then a peer that stalls is cut off. */
+static int coroutine_fn
+nbd_in_co_wait_read(NbdConn *conn)
+{
+    int ret;
+
+    do {
+        ret = chan_co_wait(conn->chan, CHAN_READ,
+                           conn->in_request ? NBD_STALL_NS : UINT64_MAX);
+    } while (ret == -ETIMEDOUT && !conn->closing);
+    return ret;
+}
+
 /* The socket is empty: give memory back and sleep until it is not. */
 static int coroutine_fn
 nbd_in_co_wait(NbdConn *conn)
@@ -96,7 +110,7 @@ nbd_in_co_wait(NbdConn *conn)
         nbd_buf_unref(conn->out_buf);
         conn->out_buf = NULL;
     }
-    return chan_co_wait(conn->chan, CHAN_READ, UINT64_MAX);
+    return nbd_in_co_wait_read(conn);
 }
 
 /* Receive into @v; waits until there is something.  Bytes, > 0, or -errno
@@ -122,7 +136,7 @@ nbd_in_co_recv(NbdConn *conn, const struct iovec *v, unsigned n)
             nbd_reply_end_batch(conn);
             continue; /* the client may have answered meanwhile */
         }
-        ret = chan_co_wait(conn->chan, CHAN_READ, UINT64_MAX);
+        ret = nbd_in_co_wait_read(conn);
         if (ret < 0) {
             return ret;
         }

@@ -85,6 +85,18 @@ nbd_reply_co_reserve(NbdConn *conn, size_t bytes, size_t lead, size_t align,
     }
 }
 
+void coroutine_fn
+nbd_reply_co_make_room(NbdConn *conn)
+{
+    NbdBuf *buf;
+    uint8_t *start = nbd_reply_co_reserve(conn, NBD_REPLY_DONE_MAX, 0, 1, &buf);
+
+    if (start) {
+        buf->used = (size_t)(start - buf->data);
+        nbd_buf_unref(buf);
+    }
+}
+
 uint8_t *
 nbd_reply_try_reserve(NbdConn *conn, size_t bytes)
 {
@@ -259,9 +271,6 @@ nbd_reply_end(NbdRequest *r)
 
 /* ---- sending ---- */
 
-/* A peer that takes nothing for so long is cut off when we are closing. */
-#define NBD_SEND_NS ((uint64_t)5000000000)
-
 static void coroutine_fn
 nbd_reply_co_sender(void *arg)
 {
@@ -269,7 +278,7 @@ nbd_reply_co_sender(void *arg)
     int ret = 0;
 
     while (!conn->dead) {
-        ret = chan_co_wait(conn->chan, CHAN_WRITE, NBD_SEND_NS);
+        ret = chan_co_wait(conn->chan, CHAN_WRITE, NBD_STALL_NS);
         if (ret == -ETIMEDOUT && !conn->closing) {
             ret = -EAGAIN;
         } else if (ret == 0) {

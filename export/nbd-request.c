@@ -251,6 +251,7 @@ nbd_request_co_dispatch(NbdConn *conn, const NbdCall *call)
 
     r->call = *call;
     conn->in_flight++;
+    conn->in_request = true;
     if (payload > NBD_DRAIN_MAX) {
         fatal = true;
     } else if (payload > 0 && call->command == NBD_CMD_BLOCK_STATUS) {
@@ -266,6 +267,7 @@ nbd_request_co_dispatch(NbdConn *conn, const NbdCall *call)
     } else if (!fatal && payload > 0) {
         fatal = nbd_in_co_payload(r) < 0;
     }
+    conn->in_request = false;
     if (fatal || conn->dead) {
         nbd_reply_flush(conn);
         nbd_conn_kill(conn);
@@ -314,6 +316,9 @@ nbd_request_co_wait_room(NbdConn *conn)
         nbd_reply_end_batch(conn);
         co_queue_co_wait(&conn->out_space);
         conn->in_batch = true;
+    }
+    if (ash_unlikely(!nbd_reply_has_room(conn))) {
+        nbd_reply_co_make_room(conn);
     }
     if (ash_unlikely(conn->in_flight == conn->n_charged + NBD_REQUESTS_FREE)) {
         nbd_request_co_charge(conn);

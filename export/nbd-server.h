@@ -57,8 +57,8 @@ void nbd_server_accept(NbdServer *server, const NbdClient *client);
  * nbd_server_co_shutdown() - end all connections in good order.
  *
  * Requests in flight are finished and answered, new ones get ESHUTDOWN, then
- * the connections are closed.  Returns when none is left; a peer that does not
- * take its replies for 5 s is cut off.
+ * the connections are closed.  Returns when none is left; a peer that for 5 s
+ * does not take its replies, or send the rest of a request, is cut off.
  */
 void coroutine_fn nbd_server_co_shutdown(NbdServer *server);
 

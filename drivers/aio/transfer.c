@@ -6,7 +6,8 @@
  * to begin at an aligned place again, so what comes after the last multiple of
  * TRANSFER_ALIGN is repeated; "progress" is what lies beyond what was done
  * before.  Only a read without progress means the end of the file, and only a
- * write without progress a full disk.
+ * write without progress a full disk; if the step may just have been as short
+ * as the one before, that is found out by another.
  *
  * EAGAIN is answered by waiting and asking again, longer each time.  A host
  * that says nothing else for many seconds is broken: EIO.
@@ -126,6 +127,7 @@ aio_file_co_read(AioFile *file, uint64_t offset, const IoVec *iov,
 {
     AioRest rest = aio_rest_new(file, iov);
     AioAgain again = { 0 };
+    bool stuck = false;
     int64_t n = 0;
 
     while (rest.done < iov->bytes) {
@@ -136,11 +138,20 @@ aio_file_co_read(AioFile *file, uint64_t offset, const IoVec *iov,
         if (aio_co_again(&again, &n)) {
             continue;
         }
-        if (n < 0 || !aio_rest_advance(&rest, n) ||
-            (rest.direct && rest.done % TRANSFER_SECTOR != 0)) {
+        if (n < 0) {
             break;
         }
-        again = (AioAgain){ 0 };
+        if (aio_rest_advance(&rest, n)) {
+            stuck = false;
+            again = (AioAgain){ 0 };
+        } else if (n == 0 || stuck) {
+            break;
+        } else {
+            stuck = true;
+        }
+        if (rest.direct && rest.done % TRANSFER_SECTOR != 0) {
+            break;
+        }
     }
     g_free(rest.space);
     if (n < 0) {

@@ -224,7 +224,7 @@ class Bench:
             "--blockdev", "driver=raw,node-name=fast,file=f",
             "--blockdev", "driver=null-co,node-name=z,size=1G",
             "--blockdev", "driver=fault,node-name=slow,file=z,"
-            "delay-write-ns=200000000",
+            "delay-ns.write=200000000",
             "--nbd-server", "addr.type=unix,addr.path=" +
             self.path("stall.sock"),
             "--export", "nbd,id=e0,node-name=fast,name=fast,writable=on",

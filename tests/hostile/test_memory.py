@@ -92,13 +92,15 @@ def test_requests_do_not_wait_for_each_other(target, count):
             count("inputs tried", 100)
 
 
-def flood(sock, data):
-    """Send what the peer takes at once."""
-    sock.setblocking(False)
+def flood(sock, data, seconds=0.0, total=0):
+    """Send @data once, or again and again up to @total bytes, until the peer
+    takes nothing for @seconds."""
+    sock.settimeout(seconds)
+    sent = 0
     try:
-        while data:
-            data = data[sock.send(data):]
-    except BlockingIOError:
+        while sent < max(total, len(data)):
+            sent += sock.send(data[sent % len(data):])
+    except (BlockingIOError, TimeoutError):
         pass
     sock.settimeout(harness.PATIENCE)
 
@@ -145,7 +147,7 @@ def test_small_replies_nobody_reads(target, count):
             conn = victim.wire(mode, contexts=["base:allocation"]
                                if mode != "simple" else ())
             flood(conn.sock, header(mode, command, 0, 1, offset,
-                                    length) * 100000)
+                                    length) * 10000, 0.2, 64 * MIB)
             n_conns += 1
     grown = peak_rss(victim) - before
     count("inputs tried", n_conns)

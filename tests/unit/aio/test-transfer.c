@@ -29,7 +29,8 @@ typedef struct Fake {
      * script everything is done at once. */
     const int64_t *script;
     unsigned n_script;
-    unsigned odds; /* of 100, with which a call misbehaves */
+    unsigned odds;    /* of 100, with which a call misbehaves */
+    unsigned n_short; /* since one did all: three may look like the end */
     unsigned n_calls;
     unsigned n_injected;
     unsigned n_flushes;
@@ -57,15 +58,18 @@ fake_allow(Fake *fake, uint64_t offset, const IoVec *iov)
         fake->n_script--;
     } else if (aio_test_random(100) < fake->odds) {
         fake->n_injected++;
-        switch (aio_test_random(3)) {
+        switch (aio_test_random(fake->n_short < 2 ? 3 : 2)) {
         case 0:
             return -EINTR;
         case 1:
             return -EAGAIN;
         default:
-            most = (int64_t)aio_test_random(iov->bytes / fake->align + 1);
+            most = 1 + (int64_t)aio_test_random(iov->bytes / fake->align);
             most *= (int64_t)fake->align;
+            fake->n_short++;
         }
+    } else {
+        fake->n_short = 0;
     }
     return MIN(most, (int64_t)iov->bytes);
 }
@@ -180,7 +184,9 @@ static const Scripted scripted[] = {
     { "direct end of file in a sector", false, 4096, 4096 + 100, SCRIPT(65536),
       0, 4196, 1 },
     { "direct end of file at a sector", false, 4096, 4096 + 512, SCRIPT(65536),
-      0, 4608, 2 },
+      0, 4608, 3 },
+    { "direct read as short as before", false, 4096, 65536,
+      SCRIPT(4096, 4096, -EINTR), 0, 65536, 4 },
     { "write at once", true, 1, 0, SCRIPT(65536), 0, 0, 1 },
     { "short write goes on", true, 1, 0, SCRIPT(1, 60000), 0, 0, 3 },
     { "write EINTR", true, 1, 0, SCRIPT(-EINTR, 3, -EINTR), 0, 0, 4 },

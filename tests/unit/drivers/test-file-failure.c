@@ -2,7 +2,7 @@
  * tests/unit/drivers/test-file-failure.c - a file that lost data stays failed:
  * for each request, for the next process, until the operator says otherwise.
  *
- * The requirement is durability.md C7.
+ * The requirement is docs/durability.md, C7.
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
