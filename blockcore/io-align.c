@@ -417,6 +417,11 @@ blk_node_modified(BlkNode *node, BlkRange range, int ret)
     }
     node->stats.wr_highest =
         ash_max(node->stats.wr_highest, blk_range_end(range));
+}
+
+void
+blk_node_written(BlkNode *node, BlkRange range)
+{
     node->size = ash_max(node->size, blk_range_end(range));
 }
 
@@ -541,6 +546,9 @@ blk_node_co_write_durable(BlkNode *node, BlkRange range, const IoVec *iov,
     }
     ret = blk_align_co_write(node, range, iov,
                              driver_flags | (flags & BLK_REQ_SERIALISING));
+    if (ret == 0) {
+        blk_node_written(node, range);
+    }
     if (ret == 0 && flush) {
         ret = blk_node_co_flush(node);
     }

@@ -60,8 +60,9 @@ int blk_node_try_read(BlkNode *node, BlkRange range, const IoVec *iov);
 
 /* ---- for io-fallback.c ---- */
 
-/* As blk_node_co_write(), without in-flight count, zero detection, statistics
- * and flush: @flags within the driver's write_flags, plus SERIALISING. */
+/* As blk_node_co_write(), without in-flight count, zero detection, statistics,
+ * flush and a new end: @flags within the driver's write_flags, plus
+ * SERIALISING. */
 int coroutine_fn blk_align_co_write(BlkNode *node, BlkRange range,
                                     const IoVec *iov, BlkReqFlags flags);
 
@@ -72,6 +73,10 @@ int coroutine_fn blk_align_co_transfer(BlkNode *node, BlkRange range,
 
 /* A modification of @range completed, well or not. */
 void blk_node_modified(BlkNode *node, BlkRange range, int ret);
+/* A request wrote all of @range: the end is not before its end any more.  Not
+ * for a part of a request, which may fail yet; and before the next yield, so
+ * that whoever waited for the last block finds it inside. */
+void blk_node_written(BlkNode *node, BlkRange range);
 
 /* What makes a request with FUA durable when the driver can't: the flags
  * within @native, and in @ret_flush whether to flush afterwards. */

@@ -248,6 +248,9 @@ blk_fallback_co_zero(BlkNode *node, BlkRange range, BlkReqFlags flags)
         return -ENOTSUP;
     }
     ret = blk_zero_co_run(&zero, range);
+    if (ret == 0) {
+        blk_node_written(node, range);
+    }
     if (ret == 0 && flush) {
         ret = blk_node_co_flush(node);
     }

@@ -12,6 +12,7 @@
 
 #include "base/bits.h"
 #include "blockcore/graph-priv.h"
+#include "blockcore/io-status.h"
 
 /* The stricter of two maxima, where 0 is none. */
 static uint64_t
@@ -78,6 +79,28 @@ limits_check_multiple(const char *name, uint64_t value, const char *of_name,
     return true;
 }
 
+/* A unit of trims or zero writes, 0: none.  Ranges are rounded to it with
+ * masks. */
+static bool
+limits_check_unit(const char *name, uint64_t value, uint64_t block,
+                  GError **error)
+{
+    if (value == 0) {
+        return true;
+    }
+    if (!limits_check_multiple(name, value, "the request alignment", block,
+                               error)) {
+        return false;
+    }
+    if (!ash_is_pow2(value)) {
+        g_set_error(error, ASH_ERROR, ASH_ERROR_CONFIG,
+                    "limits: %s %" PRIu64 " is not a power of two", name,
+                    value);
+        return false;
+    }
+    return true;
+}
+
 static bool
 limits_check(const BlkLimits *l, GError **error)
 {
@@ -89,14 +112,14 @@ limits_check(const BlkLimits *l, GError **error)
                                  l->request_align, error) &&
            limits_check_multiple("maximal transfer", l->max_transfer, request,
                                  l->request_align, error) &&
-           limits_check_multiple("trim alignment", l->trim_align, request,
-                                 l->request_align, error) &&
+           limits_check_unit("trim alignment", l->trim_align, l->request_align,
+                             error) &&
            limits_check_multiple("maximal trim", l->max_trim,
                                  "the trim alignment", l->trim_align, error) &&
            limits_check_multiple("maximal trim", l->max_trim, request,
                                  l->request_align, error) &&
-           limits_check_multiple("zero alignment", l->zero_align, request,
-                                 l->request_align, error) &&
+           limits_check_unit("zero alignment", l->zero_align, l->request_align,
+                             error) &&
            limits_check_multiple("maximal zero", l->max_zero,
                                  "the zero alignment", l->zero_align, error) &&
            limits_check_multiple("maximal zero", l->max_zero, request,
@@ -119,6 +142,9 @@ blk_limits_refresh(BlkNode *node, GError **error)
     }
     if (node->driver->get_limits) {
         node->driver->get_limits(node, &limits);
+    }
+    if (blk_node_backing(node)) {
+        limits.zero_init = false; /* a new layer shows what is below it */
     }
     if (!limits_check(&limits, error)) {
         return false;

@@ -67,13 +67,13 @@ typedef struct BlkLimits {
     uint32_t opt_transfer;  /* preferred size, multiple of request_align */
     uint64_t max_transfer;  /* multiple of request_align */
     uint32_t max_iov;
-    uint32_t trim_align; /* multiple of request_align */
+    uint32_t trim_align; /* power of two, multiple of request_align */
     uint64_t max_trim;   /* multiple of trim_align */
-    uint32_t zero_align; /* multiple of request_align */
+    uint32_t zero_align; /* power of two, multiple of request_align */
     uint64_t max_zero;   /* multiple of zero_align */
     bool rotational;
     bool fast_zero; /* co_zero is never slower than a write of data */
-    bool zero_init; /* a newly created one reads zero */
+    bool zero_init; /* a newly created one reads zero; not above a backing */
     /* FUA is a write and a flush: one sync at a time can be trusted, or is
      * better; the driver's native FUA is not used */
     bool fua_by_flush;

@@ -275,7 +275,7 @@ file_co_space(BlkNode *node, AioSpaceOp op, BlkRange range)
     file_status_forget(&f->status);
     ret = aio_file_co_space(f->aio, op, range.offset, bytes);
     file_status_forget(&f->status);
-    return ret;
+    return ret == AIO_SPACE_LOST ? file_co_fail(node, -EIO) : ret;
 }
 
 int coroutine_fn

@@ -60,6 +60,8 @@ typedef enum {
     AIO_WRITE_FUA = 1, /* RWF_DSYNC: durable when it returns */
 } AioWriteFlags;
 
+#define AIO_SPACE_LOST (-ENOTRECOVERABLE)
+
 typedef struct AioStat {
     uint64_t size;      /* bytes; of a block device, its capacity */
     uint64_t allocated; /* bytes on disk */
@@ -176,7 +178,8 @@ int coroutine_fn aio_file_co_write(AioFile *file, uint64_t offset,
 int coroutine_fn aio_file_co_flush(AioFile *file);
 int coroutine_fn aio_file_co_stat(AioFile *file, AioStat *ret);
 int coroutine_fn aio_file_co_truncate(AioFile *file, uint64_t size);
-/* -ENOTSUP: not in this file system; nothing was changed then. */
+/* -ENOTSUP: not in this file system; nothing was changed then.
+ * AIO_SPACE_LOST: dirty pages had to be written first, and were lost. */
 int coroutine_fn aio_file_co_space(AioFile *file, AioSpaceOp op,
                                    uint64_t offset, uint64_t bytes);
 int coroutine_fn aio_file_co_seek(AioFile *file, uint64_t offset, int whence,

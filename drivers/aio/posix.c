@@ -300,6 +300,13 @@ aio_posix_space_mode(AioSpaceOp op)
     return -1;
 }
 
+bool
+aio_posix_space_is_device(AioSpaceOp op)
+{
+    return op == AIO_SPACE_BLKPUNCH || op == AIO_SPACE_BLKDISCARD ||
+           op == AIO_SPACE_BLKZEROOUT;
+}
+
 int
 aio_posix_space_result(int ret)
 {
@@ -314,6 +321,27 @@ aio_posix_space_result(int ret)
     }
 }
 
+/* The kernel drops the pages of a part of a device and then zeroes the device,
+ * or is killed in between: then it has what was there before the pages.  So
+ * they are written first.  It tells of lost ones only once, here. */
+static int
+posix_space_write_back(const PosixSpace *s)
+{
+    const unsigned all = (unsigned)SYNC_FILE_RANGE_WAIT_BEFORE |
+                         SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+    int err = 0;
+
+    while (sync_file_range(s->fd, (int64_t)s->offset, (int64_t)s->bytes, all) !=
+           0) {
+        err = errno;
+        if (err != EINTR) {
+            break;
+        }
+        err = 0;
+    }
+    return err == EIO || err == ENOSPC ? AIO_SPACE_LOST : -err;
+}
+
 static void
 posix_space_work(void *arg)
 {
@@ -322,6 +350,12 @@ posix_space_work(void *arg)
     int mode = aio_posix_space_mode(s->op);
     int ret;
 
+    if (aio_posix_space_is_device(s->op)) {
+        s->ret = posix_space_write_back(s);
+        if (s->ret != 0) {
+            return;
+        }
+    }
     do {
         if (mode >= 0) {
             ret = fallocate(s->fd, mode, (int64_t)s->offset, (int64_t)s->bytes);

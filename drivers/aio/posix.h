@@ -85,6 +85,8 @@ void coroutine_fn aio_posix_co_run(AioPosix *p, void (*fn)(void *arg),
 int aio_posix_space_mode(AioSpaceOp op);
 /* -ENOTSUP for every errno that means so. */
 int aio_posix_space_result(int ret);
+/* Of a block device: only on the pool, which writes back its pages first. */
+bool aio_posix_space_is_device(AioSpaceOp op);
 
 /* ---- for AioEngineOps ---- */
 

@@ -371,7 +371,8 @@ uring_co_space(AioFile *file, AioSpaceOp space_op, uint64_t offset,
     };
     int ret = -ECANCELED;
 
-    if (mode >= 0 && uring_of(file)->traits.fallocate) {
+    if (mode >= 0 && !aio_posix_space_is_device(space_op) &&
+        uring_of(file)->traits.fallocate) {
         p->n_exclusive++;
         ret = aio_posix_space_result(uring_co_run(file, &op));
         p->n_exclusive--;

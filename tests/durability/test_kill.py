@@ -16,6 +16,9 @@ from conftest import WAYS
 
 CYCLES = 6
 STARTS = 10
+KILLS_OF_SPACE = 8
+DISCARDED = 8064
+LONGEST_SPACE = 0.003
 LONGEST = 0.08
 
 
@@ -87,3 +90,33 @@ def settled(both):
     n_ended = sum(not d.is_running() for d in both)
     return n_ended == 2 or (n_ended == 1 and any(
         harness.listens(d.listen[0]) for d in both if d.is_running()))
+
+
+@pytest.mark.parametrize("command", [wire.ZERO, wire.TRIM])
+@pytest.mark.parametrize("kind", ["ext4", "device"])
+def test_kill_while_space_is_given_back(kind, command, wired, serve, dial, rng,
+                                        count):
+    """The kernel drops dirty pages first; what they held must not be lost to
+    what is still on disk."""
+    disk = wired(kind)
+    expected = oracle.Oracle(disk.sectors)
+    daemon = serve(disk.disk, device=kind == "device")
+    for _ in range(KILLS_OF_SPACE):
+        conn = dial(daemon)
+        pump = oracle.Clients([conn], expected, rng)
+        for flush in True, False:
+            for first in range(0, DISCARDED, oracle.MAX_SECTORS):
+                pump.write(conn, first, oracle.MAX_SECTORS)
+            pump.finish()
+            if flush:
+                pump.flush(conn)
+                pump.finish()
+        pump.modify(conn, command, 0, DISCARDED)
+        time.sleep(rng.random() * LONGEST_SPACE)
+        daemon.process.kill()
+        daemon = serve(disk.disk, device=kind == "device")
+        pump.drain()
+        wrong = expected.check(read_all(dial(daemon), disk.sectors),
+                               expected.acked)
+        assert not wrong, wrong[:10]
+        count("kills while space was given back")

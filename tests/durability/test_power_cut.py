@@ -11,10 +11,10 @@ import wire
 from conftest import WAYS
 
 KINDS = ["ext4", "xfs", "btrfs", "device"]
-CUTS = 40
+CUTS = 20
 CUTS_OF_ONE_KIND = 10
 PATIENCE = 20
-ROUNDS_OF_SYNCS = 40
+ROUNDS_OF_SYNCS = 20
 SYNC_DELAY = 0.0004
 
 

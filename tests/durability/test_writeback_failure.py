@@ -207,6 +207,22 @@ def test_failed_durable_request_is_final(kind, how, failing, launch, dial,
     count("real write-back failures")
 
 
+@pytest.mark.parametrize("command", [wire.ZERO, wire.TRIM])
+def test_loss_found_by_giving_space_back(command, failing, launch, dial,
+                                         count):
+    """Pages of a device are written before they are dropped."""
+    disk = failing("device")
+    daemon = launch(disk)
+    conn = dial(daemon, export="disk")
+    lose_data(disk, conn)
+    assert conn.call(command, STEP, LOST).error == wire.EIO
+    disk.heal()
+    expect_failed(conn, count)
+    daemon.kill()
+    expect_failed(dial(launch(disk), export="disk"), count)
+    count("real write-back failures")
+
+
 @pytest.mark.parametrize("kind", ["ext4", "device"])
 def test_loss_before_any_flush(kind, failing, launch, dial, count):
     """The kernel wrote back by itself, and the daemon was killed since."""

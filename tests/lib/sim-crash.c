@@ -239,6 +239,32 @@ sim_store_lose(SimStore *store, SimRng *rng, bool old_back,
     return n;
 }
 
+static bool
+sim_page_is_lost(const SimPage *page)
+{
+    ash_list_foreach(link, &page->records) {
+        if (!ash_container_of(link, SimRecord, link)->lost) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void
+sim_store_drop_lost(SimStore *store,
+                    void (*lost)(void *arg, uint64_t offset, uint64_t bytes),
+                    void *arg)
+{
+    ash_list_foreach_safe(link, next, &store->dirty) {
+        SimPage *page = ash_container_of(link, SimPage, dirty_link);
+
+        if (sim_page_is_lost(page)) {
+            sim_page_lose(store, page, true);
+            lost(arg, page->index * SIM_PAGE, SIM_PAGE);
+        }
+    }
+}
+
 /* How a power cut treats the pages: extremes find more than averages. */
 typedef enum {
     SIM_CUT_RANDOM,

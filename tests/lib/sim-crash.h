@@ -49,5 +49,12 @@ unsigned sim_store_lose(SimStore *store, SimRng *rng, bool old_back,
                                      uint64_t bytes),
                         void *arg);
 
+/* The host drops its cache: of the pages that failed write-back, those that
+ * nobody has written since show what is durable.  @lost as above. */
+void sim_store_drop_lost(SimStore *store,
+                         void (*lost)(void *arg, uint64_t offset,
+                                      uint64_t bytes),
+                         void *arg);
+
 /* The power is cut: what survives is drawn, is visible, and is durable. */
 void sim_store_crash(SimStore *store, SimRng *rng, SimCrash *stats);

@@ -9,6 +9,7 @@
 #include "base/list.h"
 #include "tests/lib/sim-disk.h"
 #include "tests/lib/sim-event.h"
+#include "tests/lib/sim-file.h"
 
 typedef struct SimInode SimInode;
 typedef struct SimFile SimFile;

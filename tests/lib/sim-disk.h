@@ -33,6 +33,7 @@ typedef struct SimDiskConfig {
     SimModel model;
     bool old_back;    /* failed write-back: old data is visible again */
     bool report_once; /* and is told to one fd, not to each */
+    bool sync_alone;  /* says so of its files */
     uint64_t delay_min_ns;
     uint64_t delay_max_ns;
     uint64_t quota_pages;     /* 0: none; then -ENOSPC */
@@ -108,19 +109,6 @@ SimDisk *sim_disk_new(SimWorld *world, const SimDiskConfig *config);
 void sim_disk_free(SimDisk *disk);
 /* An engine of process @pid on @loop; AioEngineOps.free ends it. */
 AioEngine *sim_disk_engine_new(SimDisk *disk, Loop *loop, unsigned pid);
-
-/* ---- files, from outside ---- */
-
-/* A new file of this size, all hole, durable. */
-void sim_disk_create(SimDisk *disk, const char *name, uint64_t size);
-/* The visible contents; zeros past the end. */
-void sim_disk_peek(SimDisk *disk, const char *name, uint64_t offset, void *buf,
-                   size_t bytes);
-/* Durable contents, before anybody has opened the file. */
-void sim_disk_poke(SimDisk *disk, const char *name, uint64_t offset,
-                   const void *buf, size_t bytes);
-/* Has the host told somebody of the last data of this file that it lost? */
-bool sim_disk_has_told(SimDisk *disk, const char *name);
 
 /* ---- events ---- */
 

@@ -213,6 +213,7 @@ sim_engine_co_stat(AioFile *f, AioStat *ret)
     st.ctime_ns = (int64_t)inode->ctime_ns;
     st.btime_ns = (int64_t)inode->btime_ns;
     st.is_regular = true;
+    st.sync_alone = sim_file_engine(sim_file(f))->disk->config.sync_alone;
     st.dio_mem_align = (uint32_t)SIM_SECTOR;
     st.dio_offset_align = (uint32_t)SIM_SECTOR;
     if (sim_io_has(&io, SIM_FAULT_ERROR)) {

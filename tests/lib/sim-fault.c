@@ -148,6 +148,15 @@ sim_fault_lose(SimDisk *disk, SimInode *inode, int err)
     inode->wb_error = err;
 }
 
+void
+sim_disk_drop_lost(SimDisk *disk, const char *name)
+{
+    SimInode *inode = sim_inode_find(disk, name);
+    SimLoss loss = { .disk = disk, .name = inode->name };
+
+    sim_store_drop_lost(inode->store, sim_loss_page, &loss);
+}
+
 /* ---- late writes ---- */
 
 typedef struct SimLate {

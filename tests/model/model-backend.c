@@ -6,15 +6,15 @@
 #include "base/bits.h"
 #include "tests/model/model.h"
 
-#define MODEL_ERRORS                                              \
-    "inject-error.0.iotype=read,"                                 \
-    "inject-error.0.probability-ppm=20000,"                       \
-    "inject-error.1.iotype=write,"                                \
-    "inject-error.1.probability-ppm=20000,"                       \
-    "inject-error.2.iotype=write-zeroes,"                         \
-    "inject-error.2.probability-ppm=20000,"                       \
-    "inject-error.3.iotype=discard,"                              \
-    "inject-error.3.probability-ppm=20000,"                       \
+#define MODEL_ERRORS                        \
+    "inject-error.0.iotype=read,"           \
+    "inject-error.0.probability-ppm=20000," \
+    "inject-error.1.iotype=write,"          \
+    "inject-error.1.probability-ppm=20000," \
+    "inject-error.2.iotype=write-zeroes,"   \
+    "inject-error.2.probability-ppm=20000," \
+    "inject-error.3.iotype=discard,"        \
+    "inject-error.3.probability-ppm=20000," \
     "inject-error.4.short=on,inject-error.4.probability-ppm=200000"
 
 const ModelBackend model_backends[] = {

@@ -21,6 +21,7 @@
 #define MODEL_PATIENCE_MS 60000
 #define MODEL_RECV_BYTES ((size_t)256 << 10)
 #define MODEL_EXPORT "disk"
+#define MODEL_OPTION_MAX (NBD_STRING_MAX + 64)
 
 void
 model_conn_complain(ModelConn *c, const ModelRequest *r, const char *what,
@@ -29,14 +30,14 @@ model_conn_complain(ModelConn *c, const ModelRequest *r, const char *what,
     g_autofree char *request = NULL;
 
     if (r) {
-        request = g_strdup_printf(
-            ", command %u flags %#x offset %" PRIu64 " bytes %" PRIu64,
-            r->command, r->flags, r->offset, r->effect);
+        request = g_strdup_printf(", command %u flags %#x offset %" PRIu64
+                                  " bytes %" PRIu64,
+                                  r->command, r->flags, r->offset, r->effect);
     }
     c->broken = true;
-    model_complain(c->run, "connection %u mode %u: %s: %" PRIu64 " (%#" PRIx64
-                   ")%s", c->number, c->mode, what, n, n,
-                   request ? request : "");
+    model_complain(c->run,
+                   "connection %u mode %u: %s: %" PRIu64 " (%#" PRIx64 ")%s",
+                   c->number, c->mode, what, n, n, request ? request : "");
 }
 
 /* ---- handshake: waits for every byte ---- */
@@ -82,8 +83,7 @@ model_conn_connect(ModelConn *c)
 static bool
 model_conn_greet(ModelConn *c)
 {
-    Be32 flags =
-        be32_put(NBD_FLAG_C_FIXED_NEWSTYLE | NBD_FLAG_C_NO_ZEROES);
+    Be32 flags = be32_put(NBD_FLAG_C_FIXED_NEWSTYLE | NBD_FLAG_C_NO_ZEROES);
     NbdGreeting greeting;
 
     return model_conn_read(c, &greeting, sizeof(greeting)) &&
@@ -133,7 +133,7 @@ model_option_info(ModelConn *c, uint32_t type, const uint8_t *body,
 static bool
 model_option_run(ModelConn *c, uint32_t option, const GByteArray *data)
 {
-    uint8_t body[NBD_STRING_MAX + 64];
+    g_autofree uint8_t *body = g_malloc(MODEL_OPTION_MAX);
     NbdOptionReply rep;
 
     if (!model_option_send(c, option, data)) {
@@ -142,7 +142,7 @@ model_option_run(ModelConn *c, uint32_t option, const GByteArray *data)
     while (model_conn_read(c, &rep, sizeof(rep)) &&
            be64_get(rep.magic) == NBD_REP_MAGIC &&
            be32_get(rep.option) == option &&
-           be32_get(rep.len) <= sizeof(body) &&
+           be32_get(rep.len) <= MODEL_OPTION_MAX &&
            model_conn_read(c, body, be32_get(rep.len))) {
         if (be32_get(rep.type) == NBD_REP_ACK) {
             return be32_get(rep.len) == 0;
@@ -383,7 +383,7 @@ model_conn_expect_end(ModelConn *c)
 void
 model_conn_end(ModelConn *c)
 {
-    if (c->broken) {
+    if (c->run->n_complaints > 0) {
         return;
     }
     if (sim_rng_chance(&c->rng, 800)) {

@@ -21,7 +21,6 @@
 #include "tests/model/model.h"
 
 #define MODEL_PATIENCE_MS 60000
-#define MODEL_LOG_LINES 4000U
 
 struct ModelDaemon {
     GPid pid;
@@ -133,18 +132,9 @@ model_spawn(ModelRun *run, ModelDaemon *d, const char *program,
     g_autofree char *export =
         g_strdup_printf("type=nbd,id=e,node-name=d,name=disk,writable=%s",
                         run->backend->read_only ? "off" : "on");
-    const char *argv[] = { program,
-                           "--blockdev",
-                           blockdev,
-                           "--nbd-server",
-                           server,
-                           "--export",
-                           export,
-                           "--state-dir",
-                           state_dir,
-                           "--workers",
-                           "2",
-                           "--print-uri",
+    const char *argv[] = { program,   "--blockdev", blockdev, "--nbd-server",
+                           server,    "--export",   export,   "--state-dir",
+                           state_dir, "--workers",  "2",      "--print-uri",
                            NULL };
     g_autoptr(GError) error = NULL;
     int log = open(d->log, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
@@ -219,8 +209,8 @@ model_daemon_start(ModelRun *run, const char *program, const char *dir,
     d->log = g_build_filename(dir, "log", NULL);
     g_free(run->socket);
     run->socket = g_build_filename(dir, "socket", NULL);
-    d->outside = run->backend->forgets ? g_malloc0(size)
-                                       : model_draw_image(size, rng);
+    d->outside =
+        run->backend->forgets ? g_malloc0(size) : model_draw_image(size, rng);
     run->shadow = model_shadow_new(
         run->size, g_memdup2(d->outside + run->start, run->size));
     if (!model_write_image(d->image, d->outside, size)) {

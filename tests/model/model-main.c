@@ -175,6 +175,21 @@ model_run_daemon(ModelRun *run, const ModelOptions *opts, const char *dir,
     g_free(run->socket);
 }
 
+/* The folder, with what the daemon has left in it. */
+static void
+model_remove(const char *path)
+{
+    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+    const char *name;
+
+    while (dir && (name = g_dir_read_name(dir)) != NULL) {
+        g_autofree char *file = g_build_filename(path, name, NULL);
+
+        g_unlink(file);
+    }
+    g_rmdir(path);
+}
+
 static void
 model_run_backend(const ModelOptions *opts, unsigned i, ModelStats *stats,
                   double seconds)
@@ -190,7 +205,7 @@ model_run_backend(const ModelOptions *opts, unsigned i, ModelStats *stats,
         return;
     }
     model_run_daemon(&run, opts, dir, until);
-    g_rmdir(dir);
+    model_remove(dir);
     printf("%s %u - %s, %" PRIu64 " bytes: %" PRIu64 " rounds\n",
            run.n_complaints ? "not ok" : "ok", i + 1, run.backend->name,
            run.size, stats->n_rounds - before);
@@ -217,9 +232,9 @@ model_print(const ModelStats *s)
            ", extended %" PRIu64 "; rounds %" PRIu64 "\n",
            s->n_conns[MODEL_SIMPLE], s->n_conns[MODEL_STRUCTURED],
            s->n_conns[MODEL_EXTENDED], s->n_rounds);
-    printf("# compared: %" PRIu64 " bytes (%" PRIu64
-           " with a choice), %" PRIu64 " extents, %" PRIu64
-           " of them zero, %" PRIu64 " bytes outside of exports\n",
+    printf("# compared: %" PRIu64 " bytes (%" PRIu64 " with a choice), %" PRIu64
+           " extents, %" PRIu64 " of them zero, %" PRIu64
+           " bytes outside of exports\n",
            s->checked.bytes, s->checked.ambiguous, s->n_extents,
            s->n_extents_zero, s->n_outside);
     printf("# violations %" PRIu64 "\n", s->n_violations);
@@ -252,15 +267,13 @@ model_parse(ModelOptions *opts, int *argc, char ***argv)
     if (opts->seed < 0) {
         opts->seed = g_random_int();
     }
-    return opts->connections >= 1 &&
-           opts->connections <= (gint)MODEL_CONNS_MAX;
+    return opts->connections >= 1 && opts->connections <= (gint)MODEL_CONNS_MAX;
 }
 
 static bool
 model_is_chosen(const ModelOptions *opts, unsigned i)
 {
-    return !opts->backend ||
-           g_str_equal(opts->backend, model_backends[i].name);
+    return !opts->backend || g_str_equal(opts->backend, model_backends[i].name);
 }
 
 int

@@ -45,7 +45,7 @@ struct ModelConn {
     uint64_t n_written;
     uint8_t *verify; /* NULL: a round like others */
     uint64_t verified;
-    bool verify_failed; /* some of it could not be read */
+    bool verify_failed;  /* some of it could not be read */
     GPtrArray *requests; /* of ModelRequest, owned: sent and not answered */
     GByteArray *out;
     size_t sent;

@@ -68,8 +68,8 @@ static void
 model_reply_judge(ModelConn *c, const ModelRequest *r)
 {
     ModelStats *stats = c->run->stats;
-    bool may_fail = c->run->backend->fails &&
-                    r->command != NBD_CMD_FLUSH && r->effect > 0;
+    bool may_fail =
+        c->run->backend->fails && r->command != NBD_CMD_FLUSH && r->effect > 0;
 
     if (r->must_fail != 0) {
         stats->n_refused++;
@@ -273,8 +273,8 @@ model_extent_check(ModelConn *c, const ModelRequest *r, uint64_t pos,
     }
     if (flags & NBD_STATE_ZERO) {
         c->run->stats->n_extents_zero++;
-        if (!model_shadow_check(c->run->shadow, pos, ash_min(bytes, left),
-                                NULL, r->since, &bad)) {
+        if (!model_shadow_check(c->run->shadow, pos, ash_min(bytes, left), NULL,
+                                r->since, &bad)) {
             model_conn_complain(c, r, "said to be zeros, and is not, at", bad);
             return false;
         }

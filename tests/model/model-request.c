@@ -123,8 +123,7 @@ model_draw_range(ModelConn *c, ModelRequest *r)
 {
     static const uint64_t aligns[] = { 1, 1, 512, 512, 4096, 4096, 65536 };
     uint64_t size = c->run->size, hot = ash_min(size, 96 * ASH_KIB);
-    uint64_t align =
-        aligns[sim_rng_below(&c->rng, ASH_N_ELEMENTS(aligns))];
+    uint64_t align = aligns[sim_rng_below(&c->rng, ASH_N_ELEMENTS(aligns))];
     uint64_t at = sim_rng_below(&c->rng, size), max = 64 * ASH_KIB;
     uint64_t kind = sim_rng_below(&c->rng, 10);
 
@@ -188,7 +187,10 @@ model_request_lay_out(ModelConn *c, ModelRequest *r)
     r->flags &= (uint16_t)~NBD_CMD_FLAG_PAYLOAD_LEN;
     if (r->command == NBD_CMD_WRITE) {
         r->payload = r->effect;
-        r->flags |= extended ? NBD_CMD_FLAG_PAYLOAD_LEN : 0;
+        /* Some clients leave it out. */
+        if (extended && sim_rng_chance(&c->rng, 850)) {
+            r->flags |= NBD_CMD_FLAG_PAYLOAD_LEN;
+        }
     }
     if (r->command == NBD_CMD_BLOCK_STATUS && extended &&
         c->flags & NBD_FLAG_BLOCK_STATUS_PAYLOAD &&
@@ -208,10 +210,10 @@ model_request_lay_out(ModelConn *c, ModelRequest *r)
 static void
 model_fail_command(ModelConn *c, ModelRequest *r)
 {
-    r->command = (uint16_t)(sim_rng_chance(&c->rng, 500)
-                                ? MODEL_UNKNOWN
-                                : sim_rng_between(&c->rng, MODEL_UNKNOWN,
-                                                  UINT16_MAX));
+    r->command =
+        (uint16_t)(sim_rng_chance(&c->rng, 500)
+                       ? MODEL_UNKNOWN
+                       : sim_rng_between(&c->rng, MODEL_UNKNOWN, UINT16_MAX));
     r->flags = 0;
     r->payload = 0;
     r->filter = false;
@@ -240,7 +242,7 @@ model_fail_flags(ModelConn *c, ModelRequest *r)
     r->malformed = true;
 }
 
-/* A payload where there should be none, or none where it should be. */
+/* A payload where there should be none, or a flag that says so. */
 static void
 model_fail_payload(ModelConn *c, ModelRequest *r)
 {
@@ -248,11 +250,9 @@ model_fail_payload(ModelConn *c, ModelRequest *r)
 
     r->must_fail = NBD_EINVAL;
     r->malformed = true;
-    if (r->command == NBD_CMD_BLOCK_STATUS) {
+    if (r->command == NBD_CMD_BLOCK_STATUS ||
+        (extended && r->command == NBD_CMD_WRITE)) {
         model_fail_flags(c, r);
-    } else if (extended && r->command == NBD_CMD_WRITE) {
-        r->flags &= (uint16_t)~NBD_CMD_FLAG_PAYLOAD_LEN;
-        r->payload = 0;
     } else {
         r->flags |= NBD_CMD_FLAG_PAYLOAD_LEN;
         r->payload = extended || r->command == NBD_CMD_WRITE ? r->len : 0;
@@ -323,7 +323,7 @@ model_fail_status(ModelConn *c, ModelRequest *r)
 static void
 model_draw_mistake(ModelConn *c, ModelRequest *r)
 {
-    static void (*const mistakes[])(ModelConn *c, ModelRequest *r) = {
+    static void (*const mistakes[])(ModelConn * c, ModelRequest * r) = {
         model_fail_command, model_fail_flags,  model_fail_payload,
         model_fail_range,   model_fail_length, model_fail_status,
     };

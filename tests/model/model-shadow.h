@@ -29,7 +29,7 @@ typedef struct ModelChecked {
     uint64_t ambiguous; /* of them: with several possible values */
 } ModelChecked;
 
-/* @contents: @size bytes, taken. */
+/* @take_contents: @size bytes. */
 ModelShadow *model_shadow_new(uint64_t size, uint8_t *take_contents);
 void model_shadow_free(ModelShadow *shadow);
 

@@ -17,6 +17,7 @@
 
 #include <glib.h>
 
+#include "base/annotate.h"
 #include "export/nbd-wire.h"
 #include "tests/lib/sim-random.h"
 #include "tests/model/model-shadow.h"

@@ -209,7 +209,8 @@ sim_run_seeds(const SimOptions *opts, SimTotal *total)
         sim_run_seed(opts, (uint64_t)opts->seed + (uint64_t)i,
                      (SimPlant)opts->plant, total);
     }
-    printf("%" PRIu64 " seeds in %.1f s\n", total->n_seeds,
+    printf("%s 1 - %" PRIu64 " seeds in %.1f s\n",
+           total->n_failed > 0 ? "not ok" : "ok", total->n_seeds,
            sim_clock() - begun);
 }
 
@@ -222,13 +223,14 @@ sim_find_plant(const SimOptions *opts, SimPlant plant)
         SimTotal total = { .n_seeds = 0 };
 
         if (!sim_run_seed(opts, (uint64_t)opts->seed + i, plant, &total)) {
-            printf("  %-40s found, seed %" PRIu64 "\n", sim_plant_names[plant],
+            printf("ok %d - planted: %s: found, seed %" PRIu64 "\n",
+                   (int)plant + 1, sim_plant_names[plant],
                    (uint64_t)opts->seed + i);
             return true;
         }
     }
-    printf("  %-40s NOT FOUND in %u seeds\n", sim_plant_names[plant],
-           SIM_PLANT_SEEDS);
+    printf("not ok %d - planted: %s: not found in %u seeds\n", (int)plant + 1,
+           sim_plant_names[plant], SIM_PLANT_SEEDS);
     return false;
 }
 
@@ -238,7 +240,6 @@ sim_find_plants(const SimOptions *opts)
 {
     unsigned n = 0;
 
-    printf("planted bugs:\n");
     for (unsigned p = SIM_PLANT_NONE + 1; p < SIM_N_PLANTS; p++) {
         n += !sim_find_plant(opts, (SimPlant)p);
     }

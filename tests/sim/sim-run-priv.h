@@ -6,6 +6,7 @@
 #pragma once
 
 #include "tests/lib/sim-event.h"
+#include "tests/lib/sim-file.h"
 #include "tests/sim/sim-run.h"
 #include "tests/sim/sim-state.h"
 

@@ -299,14 +299,15 @@ sim_run_forgive(SimRun *run, bool killed)
     for (unsigned i = 0; !run->result->hung && i < run->swarm.n_exports; i++) {
         const char *file = run->swarm.exports[i].file;
 
-        if (run->forgiven[i]) {
+        /* The host says it once, and who it told died of it. */
+        bool untold = killed && !run->failed[i] && !run->forgiven[i] &&
+                      sim_oracle_has_lost(run->oracles[i]) &&
+                      sim_disk_has_told(run->disk, file);
+
+        run->result->n_untold += untold;
+        if (untold || run->forgiven[i]) {
+            sim_disk_drop_lost(run->disk, file);
             sim_oracle_forgive(run->oracles[i]);
-        } else if (killed && !run->failed[i] &&
-                   sim_oracle_has_lost(run->oracles[i]) &&
-                   sim_disk_has_told(run->disk, file)) {
-            /* The host says it once, and who it told died of it. */
-            sim_oracle_forgive(run->oracles[i]);
-            run->result->n_untold++;
         }
     }
 }

@@ -44,6 +44,7 @@ sim_swarm_draw_disk(SimDiskConfig *disk, SimRng *rng)
     disk->model = sim_flip(rng, 500) ? SIM_DIRECT : SIM_BUFFERED;
     disk->old_back = sim_flip(rng, 400);
     disk->report_once = sim_flip(rng, 300);
+    disk->sync_alone = sim_flip(rng, 200);
     disk->delay_min_ns = SIM_US;
     disk->delay_max_ns = sim_rng_skewed(rng, 10 * SIM_US, 20 * SIM_MS);
     if (sim_flip(rng, 300)) {

@@ -38,6 +38,7 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     test_align_add();
     test_blk_add();
+    test_close_add();
     test_drain_add();
     test_edge_add();
     test_fallback_add();
@@ -45,6 +46,7 @@ main(int argc, char **argv)
     test_graph_add();
     test_graph_loops_add();
     test_graph_open_add();
+    test_limits_add();
     test_model_add();
     test_options_add();
     test_perm_add();

@@ -249,6 +249,34 @@ test_co_stats(void *arg)
     fake_setup_co_done(&s);
 }
 
+/* A zero write is a write: it counts as one, and so does its highest byte. */
+static void coroutine_fn
+test_co_zero_counts(void *arg)
+{
+    const BlkStats *stats;
+    FakeSetup s;
+
+    ash_maybe(arg);
+    fake_setup_co_open(&s, fake_disk_new(FAKE_LEAF, "d", 16 << 20), "");
+    stats = blk_stats(s.blk);
+    s.disk->fail_mask = FAKE_ZERO;
+    s.disk->fail_nth = 1;
+    s.disk->fail_err = -EIO;
+    g_assert_cmpint(blk_co_zero(s.blk, blk_range(0, 8192), 0), ==, -EIO);
+    g_assert_cmpuint(stats->wr_highest, ==, 0);
+    g_assert_cmpuint(s.node->stats.wr_highest, ==, 0);
+    g_assert_cmpint(blk_co_zero(s.blk, blk_range(1, 4096), 0), ==, 0);
+    g_assert_cmpuint(stats->wr_highest, ==, 4097);
+    g_assert_cmpuint(s.node->stats.wr_highest, ==, 4097);
+    g_assert_cmpint(blk_co_trim(s.blk, blk_range(0, 1 << 20), 0), ==, 0);
+    g_assert_cmpuint(stats->wr_highest, ==, 4097);
+    g_assert_cmpuint(stats->op[BLK_OP_ZERO].n, ==, 1);
+    g_assert_cmpuint(stats->op[BLK_OP_ZERO].bytes, ==, 4096);
+    g_assert_cmpuint(stats->op[BLK_OP_ZERO].n_failed, ==, 1);
+    g_assert_cmpuint(stats->op[BLK_OP_WRITE].n, ==, 0);
+    fake_setup_co_done(&s);
+}
+
 /* ---- detaching ---- */
 
 static void coroutine_fn
@@ -496,6 +524,7 @@ test_blk_add(void)
     test_add_co("/blockcore/blk/permission", test_co_permission);
     test_add_co("/blockcore/blk/errors", test_co_errors);
     test_add_co("/blockcore/blk/stats", test_co_stats);
+    test_add_co("/blockcore/blk/zero-counts", test_co_zero_counts);
     test_add_co("/blockcore/blk/detach-waits", test_co_detach_waits);
     test_add_co("/blockcore/blk/variable-size", test_co_variable_size);
     test_add_co("/blockcore/blk/deep-graph", test_co_deep);

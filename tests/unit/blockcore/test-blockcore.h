@@ -9,6 +9,7 @@
 
 void test_align_add(void);
 void test_blk_add(void);
+void test_close_add(void);
 void test_drain_add(void);
 void test_edge_add(void);
 void test_fallback_add(void);
@@ -16,6 +17,7 @@ void test_flush_add(void);
 void test_graph_add(void);
 void test_graph_loops_add(void);
 void test_graph_open_add(void);
+void test_limits_add(void);
 void test_model_add(void);
 void test_options_add(void);
 void test_perm_add(void);

@@ -115,9 +115,64 @@ test_co_grows(void *arg)
     fake_graph_co_free(fg);
 }
 
+/* A zero write in several steps that fails at any of them does not move the
+ * end, in whatever way the steps are done. */
+static void coroutine_fn
+test_co_failed_zero(void *arg)
+{
+    BlkPerm perm =
+        (BlkPerm)BLK_PERM_CONSISTENT_READ | BLK_PERM_WRITE | BLK_PERM_RESIZE;
+    unsigned n_failures = 0;
+
+    ash_maybe(arg);
+    for (int has_zero = 0; has_zero < 2; has_zero++) {
+        GError *error = NULL;
+        FakeGraph *fg;
+        FakeDisk *leaf;
+        BlkNode *node;
+        BlkEdge *file;
+        Blk *blk;
+
+        leaf = edge_disks[0] = fake_disk_new(FAKE_LEAF, "leaf", 1300);
+        edge_disks[1] = fake_disk_new(FAKE_FILTER, "top", 0);
+        leaf->limits.request_align = 512;
+        leaf->limits.zero_align = 1024;
+        leaf->limits.max_zero = 1024;
+        leaf->limits.max_transfer = 512;
+        if (!has_zero) {
+            fake_disk_set_slots(leaf, FAKE_SLOTS & ~(unsigned)FAKE_ZERO);
+        }
+        fg = fake_graph_new(edge_disks, 2);
+        fake_graph_co_open(fg, leaf, "");
+        node = fake_graph_co_open(fg, edge_disks[1], "file=leaf");
+        blk = blk_new("export 'grow'");
+        g_assert_true(blk_co_attach(blk, node, perm, BLK_PERM_ALL, &error));
+        file = edge_disks[1]->file;
+        leaf->fail_mask = FAKE_ALL_IO;
+        leaf->fail_err = -ENOSPC;
+        for (unsigned nth = 1;; nth++) {
+            int ret;
+
+            leaf->fail_nth = nth;
+            ret = blk_edge_co_zero(file, blk_range(1000, 5000), 0);
+            if (ret == 0) {
+                break;
+            }
+            g_assert_cmpint(ret, ==, -ENOSPC);
+            g_assert_cmpuint(blk_edge_size(file), ==, 1300);
+            n_failures++;
+        }
+        g_assert_cmpuint(blk_edge_size(file), ==, 6000);
+        fake_blk_co_free(blk);
+        fake_graph_co_free(fg);
+    }
+    g_test_message("%u steps failed", n_failures);
+}
+
 void
 test_edge_add(void)
 {
     test_add_co("/blockcore/edge/past-end", test_co_past_end);
     test_add_co("/blockcore/edge/grows", test_co_grows);
+    test_add_co("/blockcore/edge/failed-zero", test_co_failed_zero);
 }

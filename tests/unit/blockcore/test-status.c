@@ -490,8 +490,8 @@ test_co_chains(void *arg)
 
 /* ---- at the side ---- */
 
-/* Legal on a read-only node, and while another is drained; after the change of
- * a block the next answer has it. */
+/* Legal while another node is drained; after the change of a block the next
+ * answer has it. */
 static void coroutine_fn
 test_co_circumstances(void *arg)
 {
@@ -525,6 +525,62 @@ test_co_circumstances(void *arg)
     fake_graph_co_free(fg);
 }
 
+/* On a read-only node, and it changes nothing: nothing is allocated or counted
+ * as a modification, and the driver is asked nothing else. */
+static void coroutine_fn
+test_co_read_only(void *arg)
+{
+    FakeDisk *d = fake_disk_new(FAKE_OVERLAY, "d", 4096);
+    uint64_t bytes;
+    uint32_t depth;
+    BlkExtent ext;
+    FakeSetup s;
+
+    ash_maybe(arg);
+    d->limits.request_align = 512;
+    fake_setup_co_open(&s, d, "read-only=on");
+    d->blocks[1] = FAKE_DATA;
+    fake_disk_start_log(d, (unsigned)FAKE_ALL_IO & ~(unsigned)FAKE_STATUS);
+    for (uint64_t at = 0; at < 4096; at += ext.bytes) {
+        BlkRange r = blk_range(at, 4096 - at);
+
+        g_assert_cmpint(blk_co_status(s.blk, r, &ext), ==, 0);
+        g_assert_cmpint((ext.status & D) != 0, ==, at == 512);
+        g_assert_cmpint(blk_co_allocation_depth(s.blk, r, &bytes, &depth), ==,
+                        0);
+        g_assert_cmpuint(depth, ==, at == 512);
+    }
+    g_assert_cmpstr(fake_disk_take_log(d), ==, "");
+    g_assert_cmpuint(s.node->write_gen, ==, 0);
+    for (int i = 0; i < 8; i++) {
+        g_assert_cmpuint(d->blocks[i], ==, i == 1 ? FAKE_DATA : FAKE_HOLE);
+    }
+    fake_setup_co_done(&s);
+}
+
+/* A trim shows at once, as does what was written. */
+static void coroutine_fn
+test_co_after_trim(void *arg)
+{
+    FakeDisk *d = fake_disk_new(FAKE_OVERLAY, "d", 4096);
+    BlkExtent ext;
+    FakeSetup s;
+
+    ash_maybe(arg);
+    d->limits.request_align = 512;
+    fake_setup_co_open(&s, d, "");
+    g_assert_cmpint(fake_co_write(s.blk, 0, d->mem, 4096, 0), ==, 0);
+    g_assert_cmpint(blk_co_status(s.blk, blk_range(0, 4096), &ext), ==, 0);
+    g_assert_cmphex(ext.status, ==, D | O | A | E);
+    g_assert_cmpint(blk_co_trim(s.blk, blk_range(1024, 512), 0), ==, 0);
+    g_assert_cmpint(blk_co_status(s.blk, blk_range(0, 4096), &ext), ==, 0);
+    g_assert_cmpuint(ext.bytes, ==, 1024);
+    g_assert_cmpint(blk_co_status(s.blk, blk_range(1024, 3072), &ext), ==, 0);
+    g_assert_cmphex(ext.status & (D | Z), ==, Z);
+    g_assert_cmpuint(ext.bytes, ==, 512);
+    fake_setup_co_done(&s);
+}
+
 void
 test_status_add(void)
 {
@@ -536,4 +592,6 @@ test_status_add(void)
     test_add_co("/blockcore/status/no-slot", test_co_no_slot);
     test_add_co("/blockcore/status/chains", test_co_chains);
     test_add_co("/blockcore/status/circumstances", test_co_circumstances);
+    test_add_co("/blockcore/status/read-only", test_co_read_only);
+    test_add_co("/blockcore/status/after-trim", test_co_after_trim);
 }

@@ -170,7 +170,6 @@ main(int argc, char **argv)
     test_file_lock_add();
     test_file_status_add();
     test_file_race_add();
-    test_file_tail_add();
     test_null_add();
     test_raw_add();
     test_table_add();

@@ -159,6 +159,26 @@ test_co_read_only(void *arg)
     test_file_free(&f);
 }
 
+/* Links of udev have names with colons. */
+static void coroutine_fn
+test_co_link(void *arg)
+{
+    g_autofree char *link = NULL;
+    TestFile f;
+    TestNode t;
+
+    ash_maybe(arg);
+    test_file_new(&f, SIZE);
+    test_file_attach_loop(&f, 512, false);
+    link = g_build_filename(f.dir, "scsi:0:1", NULL);
+    g_assert_cmpint(symlink(f.loop, link), ==, 0);
+    test_host_co_open(&t, "host_device", link, "");
+    g_assert_cmpuint(blk_size(t.blk), ==, SIZE);
+    test_co_close(&t);
+    g_assert_cmpint(unlink(link), ==, 0);
+    test_file_free(&f);
+}
+
 static void coroutine_fn
 test_co_errors(void *arg)
 {
@@ -197,5 +217,6 @@ test_device_add(void)
     test_add_co("/drivers/host_device/space", test_co_space);
     test_add_co("/drivers/host_device/no-fallback", test_co_no_fallback);
     test_add_co("/drivers/host_device/read-only", test_co_read_only);
+    test_add_co("/drivers/host_device/link", test_co_link);
     test_add_co("/drivers/host_device/errors", test_co_errors);
 }

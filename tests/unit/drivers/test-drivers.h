@@ -20,7 +20,6 @@ void test_file_failure_add(void);
 void test_file_lock_add(void);
 void test_file_status_add(void);
 void test_file_race_add(void);
-void test_file_tail_add(void);
 void test_null_add(void);
 void test_raw_add(void);
 void test_table_add(void);

@@ -292,6 +292,38 @@ test_co_bad_files(void *arg)
     test_file_free(&f);
 }
 
+/* A file's name is a name, whatever it looks like: no prefix of a protocol, no
+ * URI. */
+static void coroutine_fn
+test_co_names(void *arg)
+{
+    static const char *const names[] = {
+        "nbd:localhost:10809", "file:x", "nbd+unix:", "json:{}", "a:b", ":x",
+    };
+    g_autofree char *cwd = g_get_current_dir();
+    TestFile f;
+    TestNode t;
+
+    ash_maybe(arg);
+    test_file_new(&f, 1001);
+    g_assert_cmpint(chdir(f.dir), ==, 0);
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_autofree char *message = g_strdup_printf(
+            "cannot open '%s': No such file or directory", names[i]);
+        g_autofree char *base = g_path_get_basename(f.path);
+
+        test_host_co_open_fails("file", names[i], "", ASH_ERROR_NOT_FOUND,
+                                message);
+        g_assert_cmpint(link(base, names[i]), ==, 0);
+        test_host_co_open(&t, "file", names[i], "");
+        g_assert_cmpuint(blk_size(t.blk), ==, 1001);
+        test_co_close(&t);
+        g_assert_cmpint(unlink(names[i]), ==, 0);
+    }
+    g_assert_cmpint(chdir(cwd), ==, 0);
+    test_file_free(&f);
+}
+
 /* No file descriptor is left: an error, and later it works again. */
 static void coroutine_fn
 test_co_no_fds(void *arg)
@@ -349,6 +381,7 @@ test_file_add(void)
     test_add_co("/drivers/file/auto-read-only", test_co_auto_read_only);
     test_add_co("/drivers/file/bad-options", test_co_bad_options);
     test_add_co("/drivers/file/bad-files", test_co_bad_files);
+    test_add_co("/drivers/file/names", test_co_names);
     test_add_co("/drivers/file/no-fds", test_co_no_fds);
     test_add_co("/drivers/file/note", test_co_note);
 }

@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: BSD-3-Clause
  */
 #include "tests/lib/sim-disk.h"
+#include "tests/lib/sim-file.h"
 
 #include <errno.h>
 #include <fcntl.h>
