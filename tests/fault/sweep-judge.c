@@ -5,7 +5,7 @@
  * host does not have), or fails requests that it was made for, with the errno
  * that the contract gives it, and no other request.  A lost write fails the
  * file: every later change and flush is EIO, reads go on, and the host is not
- * asked to flush again (durability.md C6, C7, C8).
+ * asked to flush again (the durability contract C6, C7, C8).
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */

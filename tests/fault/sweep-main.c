@@ -98,7 +98,7 @@ sweep_co_one(SweepTotal *total, SweepRun *run)
 {
     run->disk = total->disk;
     run->model = &total->model;
-    sweep_run_co(run);
+    sweep_co_run(run);
     total->n_runs++;
     total->n_failed += run->n_failed;
     total->n_violations += run->n_violations;

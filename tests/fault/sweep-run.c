@@ -330,7 +330,7 @@ sweep_can_reopen(const SweepState *s)
 }
 
 void coroutine_fn
-sweep_run_co(SweepRun *run)
+sweep_co_run(SweepRun *run)
 {
     g_autofree SweepState *s = g_new0(SweepState, 1);
     g_autoptr(GError) error = NULL;

@@ -51,4 +51,4 @@ typedef struct SweepRun {
 } SweepRun;
 
 /* Do it.  Violations are printed and counted. */
-void coroutine_fn sweep_run_co(SweepRun *run);
+void coroutine_fn sweep_co_run(SweepRun *run);
