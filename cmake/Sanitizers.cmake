@@ -1,8 +1,12 @@
-# ASHLAR_SANITIZE=address,undefined | thread | fuzzer,address, and coverage.
+# ASHLAR_SANITIZE=address,undefined | thread; what libFuzzer steers by; coverage.
 if(ASHLAR_SANITIZE)
     target_compile_options(ashlar_flags INTERFACE
         -fsanitize=${ASHLAR_SANITIZE} -fno-sanitize-recover=all)
     target_link_options(ashlar_flags INTERFACE -fsanitize=${ASHLAR_SANITIZE})
+endif()
+if(ASHLAR_FUZZ)
+    target_compile_options(ashlar_flags INTERFACE -fsanitize=fuzzer-no-link)
+    target_link_options(ashlar_flags INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 if(ASHLAR_COVERAGE)
     target_compile_options(ashlar_flags INTERFACE --coverage)
