@@ -3,8 +3,9 @@
  *
  * Method.  All locks are shared ones, so taking them never fails; afterwards
  * each side looks whether the other holds what is in its way.  Since both lock
- * before they look, at least one of two sees the other.  Both may, and both
- * let go then: the waits differ at random, so that one goes first.
+ * before they look, at least one of two sees the other.  If both do, the one
+ * with the higher process id lets go while it waits.  Where the other is not
+ * known, both let go: the waits differ at random, so that one goes first.
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -119,11 +120,32 @@ typedef struct LockConflict {
 } LockConflict;
 
 static int
-lock_try(FileLock *lock, AioFile *file, BlkPerm perm, BlkPerm unshared,
-         LockConflict *conflict)
+lock_look_all(AioFile *file, BlkPerm perm, BlkPerm unshared,
+              LockConflict *conflict)
 {
     int ret;
 
+    conflict->shared = false;
+    ret = lock_look(file, LOCK_SHARED_BASE, perm, &conflict->i);
+    if (ret == 0) {
+        conflict->shared = true;
+        ret = lock_look(file, LOCK_PERM_BASE, unshared, &conflict->i);
+    }
+    return ret;
+}
+
+static int
+lock_try(FileLock *lock, AioFile *file, BlkPerm perm, BlkPerm unshared,
+         LockConflict *conflict)
+{
+    int ret = 0;
+
+    if (lock->held_perm == 0 && lock->held_unshared == 0) {
+        ret = lock_look_all(file, perm, unshared, conflict);
+    }
+    if (ret != 0) {
+        return ret; /* without showing ours, not even for a moment */
+    }
     conflict->shared = true;
     ret = lock_take(file, LOCK_PERM_BASE, perm, &lock->held_perm, &conflict->i);
     if (ret == 0) {
@@ -131,15 +153,8 @@ lock_try(FileLock *lock, AioFile *file, BlkPerm perm, BlkPerm unshared,
         ret = lock_take(file, LOCK_SHARED_BASE, unshared, &lock->held_unshared,
                         &conflict->i);
     }
-    /* Only with all of ours in place. */
-    if (ret == 0) {
-        ret = lock_look(file, LOCK_SHARED_BASE, perm, &conflict->i);
-    }
-    if (ret == 0) {
-        conflict->shared = true;
-        ret = lock_look(file, LOCK_PERM_BASE, unshared, &conflict->i);
-    }
-    return ret;
+    /* This time with all of ours in place. */
+    return ret == 0 ? lock_look_all(file, perm, unshared, conflict) : ret;
 }
 
 static uint64_t
@@ -205,7 +220,9 @@ lock_co_wait(FileLock *lock, AioFile *file, uint64_t deadline_ns,
     if (conflict->owner != 0 && ++conflict->n_living >= LOCK_LOOKS_LIVING) {
         return false;
     }
-    file_lock_abort(lock, file);
+    if (conflict->owner < getpid()) {
+        file_lock_abort(lock, file);
+    }
     co_sleep_ns(LOCK_PAUSE_NS + loop_random(loop) % LOCK_PAUSE_SPREAD_NS);
     return true;
 }
