@@ -16,8 +16,6 @@
 
 /* Zeros are written from memory this much at a time. */
 #define BLK_ZERO_WRITE_BYTES ((size_t)1 << 20)
-/* ... and a prefetch without a slot reads this much at a time. */
-#define BLK_PREFETCH_BYTES ((size_t)256 << 10)
 
 /**
  * blk_node_co_zero() - make a range read as zeros.

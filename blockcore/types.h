@@ -84,6 +84,8 @@ typedef struct BlkLimits {
 #define BLK_TRANSFER_MAX ((uint64_t)2147483136)
 /* One step of a zero write or discard without a driver limit. */
 #define BLK_ZERO_STEP ((uint64_t)16 << 20)
+/* What a prefetch reads at a time, into memory of its own. */
+#define BLK_PREFETCH_BYTES ((size_t)256 << 10)
 #define BLK_NODE_NAME_MAX 31
 #define BLK_DEPTH_MAX 256
 

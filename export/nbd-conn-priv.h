@@ -108,7 +108,8 @@ typedef struct NbdConn {
 /* The body of a connection's coroutine; @arg is an NbdConn, freed at the
  * end. */
 void coroutine_fn nbd_conn_co_entry(void *arg);
-/* Nothing more is sent; whoever waits is woken. */
+/* Nothing more is sent, and what waits to be is dropped (by the sender, if
+ * there is one); whoever waits is woken. */
 void nbd_conn_kill(NbdConn *conn);
 /* The server shuts down: close as soon as nothing is in flight. */
 void nbd_conn_start_closing(NbdConn *conn);

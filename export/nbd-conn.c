@@ -62,11 +62,12 @@ nbd_conn_kill(NbdConn *conn)
     if (!conn->dead) {
         conn->dead = true;
         conn->chan->ops->shutdown(conn->chan);
-        if (!conn->sender) {
-            nbd_out_clear(&conn->out, &conn->home->pipes);
-        }
-        co_queue_wake_all(&conn->out_space);
     }
+    /* A request may wait for the memory of what is not sent any more. */
+    if (!conn->sender) {
+        nbd_out_clear(&conn->out, &conn->home->pipes);
+    }
+    co_queue_wake_all(&conn->out_space);
 }
 
 void

@@ -290,7 +290,7 @@ nbd_reply_co_sender(void *arg)
         }
     }
     conn->sender = false;
-    if (ret < 0 && ret != -EAGAIN) {
+    if (conn->dead || (ret < 0 && ret != -EAGAIN)) {
         nbd_conn_kill(conn);
     }
     co_queue_wake_all(&conn->out_space);

@@ -19,6 +19,7 @@ typedef struct NbdRequest {
     uint8_t *head; /* read: where the header goes */
     struct iovec v[2];
     unsigned n_v;
+    size_t charged; /* memory that it uses and that is no NbdBuf */
     uint32_t n_ids; /* BLOCK_STATUS: contexts wanted */
     uint32_t ids[NBD_N_META];
 } NbdRequest;

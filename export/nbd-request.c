@@ -38,6 +38,7 @@ nbd_request_new(NbdConn *conn)
     r->buf = NULL;
     r->more = NULL;
     r->n_v = 0;
+    r->charged = 0;
     r->n_ids = 0;
     return r;
 }
@@ -49,6 +50,9 @@ nbd_request_free(NbdRequest *r)
 
     nbd_buf_unref(r->buf);
     nbd_buf_unref(r->more);
+    if (r->charged > 0) {
+        nbd_account_discharge(&r->conn->account, r->charged);
+    }
     r->call.offset = UINT64_MAX; /* a stale use goes nowhere */
     r->range = (BlkRange){ .offset = UINT64_MAX };
     if (home->n_free_requests == NBD_FREE_REQUESTS_MAX) {
@@ -238,6 +242,20 @@ nbd_request_log_invalid(const NbdConn *conn, const NbdCall *call, int ret)
                     call->len, -ret);
 }
 
+/* Bound what CACHE does, and count what its data are read into. */
+static void coroutine_fn
+nbd_request_co_prepare_cache(NbdRequest *r)
+{
+    NbdConn *conn = r->conn;
+    size_t bytes = BLK_PREFETCH_BYTES;
+
+    r->range.bytes = ash_min(r->range.bytes, NBD_CACHE_MAX);
+    nbd_reply_end_batch(conn);
+    nbd_account_co_charge(&conn->account, bytes);
+    r->charged = bytes;
+    conn->in_batch = true;
+}
+
 /* Take what follows the header and run the request or answer its error.
  * 0, or -errno when the connection cannot go on. */
 static int coroutine_fn
@@ -288,6 +306,8 @@ nbd_request_co_dispatch(NbdConn *conn, const NbdCall *call)
     } else if (call->command == NBD_CMD_READ) {
         nbd_reply_done(r, 0);
         return 0;
+    } else if (call->command == NBD_CMD_CACHE) {
+        nbd_request_co_prepare_cache(r);
     }
     coro_spawn(nbd_request_co_run, r);
     return 0;

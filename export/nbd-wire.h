@@ -228,6 +228,8 @@ enum {
 #define NBD_STRING_MAX 4096U
 /* The payload that every client may rely on. */
 #define NBD_PAYLOAD_MAX ((uint32_t)32 << 20)
+/* CACHE is advice: of a longer range the start is fetched. */
+#define NBD_CACHE_MAX NBD_PAYLOAD_MAX
 /* A payload that is not wanted is read and dropped up to here; beyond, the
  * connection ends. */
 #define NBD_DRAIN_MAX ((uint64_t)64 << 20)

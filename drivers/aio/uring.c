@@ -25,6 +25,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
+#include <limits.h>
 
 #include "base/assert.h"
 #include "coro/co-lock.h"
@@ -61,6 +62,9 @@ typedef struct UringOp {
     uint64_t offset;
     uint32_t flags;
 } UringOp;
+
+/* No errno: the ring did not do it. */
+#define URING_DECLINED INT_MIN
 
 typedef struct UringReq {
     Coro *co;
@@ -134,7 +138,7 @@ uring_break(Uring *u)
         UringReq *req =
             (UringReq *)(uintptr_t)sq->sqes[i & sq->ring_mask].user_data;
 
-        req->res = -ECANCELED;
+        req->res = URING_DECLINED;
         coro_wake(req->co);
     }
     co_queue_wake_all(&u->room);
@@ -281,7 +285,7 @@ uring_co_get_sqe(Uring *u)
     return NULL;
 }
 
-/* The result of @op; -ECANCELED: the pool must do it. */
+/* The result of @op, or URING_DECLINED: the pool must do it. */
 static int coroutine_fn
 uring_co_run(AioFile *file, const UringOp *op)
 {
@@ -290,7 +294,7 @@ uring_co_run(AioFile *file, const UringOp *op)
     struct io_uring_sqe *sqe;
 
     if (!uring_take_slot(u, file)) {
-        return -ECANCELED;
+        return URING_DECLINED;
     }
     aio_posix_begin(aio_posix(file));
     sqe = uring_co_get_sqe(u);
@@ -303,10 +307,10 @@ uring_co_run(AioFile *file, const UringOp *op)
         loop_defer(u->engine.loop, &u->submit);
         co_yield();
     } else {
-        req.res = -ECANCELED;
+        req.res = URING_DECLINED;
     }
     aio_posix_end(aio_posix(file));
-    return req.res == -EAGAIN ? -ECANCELED : req.res;
+    return req.res == -EAGAIN ? URING_DECLINED : req.res;
 }
 
 static int64_t coroutine_fn
@@ -320,7 +324,7 @@ uring_co_readv(AioFile *file, uint64_t offset, const IoVec *iov)
     };
     int ret = uring_co_run(file, &op);
 
-    return ret == -ECANCELED ? aio_posix_co_readv(file, offset, iov) : ret;
+    return ret == URING_DECLINED ? aio_posix_co_readv(file, offset, iov) : ret;
 }
 
 static int64_t coroutine_fn
@@ -338,7 +342,7 @@ uring_co_writev(AioFile *file, uint64_t offset, const IoVec *iov,
     uint64_t start = aio_posix_now_ns();
     int ret = uring_co_run(file, &op);
 
-    if (ret == -ECANCELED || (fua && ret == -EOPNOTSUPP)) {
+    if (ret == URING_DECLINED || (fua && ret == -EOPNOTSUPP)) {
         return aio_posix_co_writev(file, offset, iov, flags);
     }
     aio_posix_note_write(aio_posix(file), flags, iov->bytes, start);
@@ -354,7 +358,7 @@ uring_co_flush(AioFile *file)
     };
     int ret = uring_co_run(file, &op);
 
-    return ret == -ECANCELED ? aio_posix_co_flush(file) : ret;
+    return ret == URING_DECLINED ? aio_posix_co_flush(file) : ret;
 }
 
 static int coroutine_fn
@@ -369,7 +373,7 @@ uring_co_space(AioFile *file, AioSpaceOp space_op, uint64_t offset,
         .len = (unsigned)mode,
         .offset = offset,
     };
-    int ret = -ECANCELED;
+    int ret = URING_DECLINED;
 
     if (mode >= 0 && !aio_posix_space_is_device(space_op) &&
         uring_of(file)->traits.fallocate) {
@@ -377,8 +381,9 @@ uring_co_space(AioFile *file, AioSpaceOp space_op, uint64_t offset,
         ret = aio_posix_space_result(uring_co_run(file, &op));
         p->n_exclusive--;
     }
-    return ret == -ECANCELED ? aio_posix_co_space(file, space_op, offset, bytes)
-                             : ret;
+    return ret == URING_DECLINED
+               ? aio_posix_co_space(file, space_op, offset, bytes)
+               : ret;
 }
 
 static void coroutine_fn

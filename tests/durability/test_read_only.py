@@ -20,7 +20,11 @@ def open_modes(pid, path):
     """The access modes of each open file of @path."""
     modes = []
     for fd in os.listdir(f"/proc/{pid}/fd"):
-        if os.readlink(f"/proc/{pid}/fd/{fd}") == str(path):
+        try:
+            is_image = os.readlink(f"/proc/{pid}/fd/{fd}") == str(path)
+        except FileNotFoundError:
+            continue  # a connection that has just ended
+        if is_image:
             with open(f"/proc/{pid}/fdinfo/{fd}", encoding="ascii") as f:
                 flags = next(x for x in f if x.startswith("flags:"))
             modes.append(int(flags.split()[1], 8) & os.O_ACCMODE)

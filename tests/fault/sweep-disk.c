@@ -307,8 +307,10 @@ sweep_write(SweepDisk *d, AioFile *file, const SweepCall *call,
         ret = d->fault.mode == SWEEP_SHORT ? (int64_t)bytes : d->fault.err;
     }
     sweep_put(d, call->offset, iov, bytes);
-    if (call->fua && ret != -EINTR && ret != -EAGAIN) {
-        sweep_sync(d, call->offset, call->bytes, ret < 0);
+    if (call->fua && ret >= 0) {
+        sweep_sync(d, call->offset, call->bytes, false);
+    } else if (call->fua && ret != -EINTR && ret != -EAGAIN) {
+        sweep_sync(d, 0, d->size, true); /* of all, only this one is told */
     }
     return ret;
 }

@@ -3,8 +3,9 @@
  * memory, whose nth call goes wrong.
  *
  * What is written is visible at once, and durable after a good flush, or at
- * once with AIO_WRITE_FUA.  A flush that fails has lost what it should have
- * written, and the next one succeeds without it: as hosts do.
+ * once with AIO_WRITE_FUA.  A sync that fails, of either kind, tells of the
+ * loss of all that was not durable, and the next one succeeds without it: as
+ * hosts do.
  *
  * Calls are checked: inside the file, and aligned with O_DIRECT.
  *

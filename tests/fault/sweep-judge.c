@@ -5,7 +5,7 @@
  * host does not have), or fails requests that it was made for, with the errno
  * that the contract gives it, and no other request.  A lost write fails the
  * file: every later change and flush is EIO, reads go on, and the host is not
- * asked to flush again (the durability contract C6, C7, C8).
+ * asked to flush again (docs/durability.md, C6 to C8).
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -247,6 +247,30 @@ sweep_judge_driver(SweepState *s, unsigned first, unsigned end)
     }
 }
 
+/* A flush of a driver in memory is no word only: it comes after all changes,
+ * and after a flush that failed. */
+static void
+sweep_judge_flushes(SweepState *s, unsigned first, unsigned end)
+{
+    unsigned n = fake_disk_n(s->fake, FAKE_FLUSH_DISK);
+    bool changed = false;
+    bool flushed = false;
+
+    for (unsigned i = first; i < end; i++) {
+        const FakeReq *req = &s->reqs[i];
+        bool is_flush = req->op == BLK_OP_FLUSH;
+
+        if (is_flush && req->ret == 0 && n < s->n_flushed + 1) {
+            sweep_violation(s->run, "request %u flushed nothing", i);
+        }
+        changed = changed || sweep_modifies(req) || is_flush;
+        flushed = flushed || (is_flush && req->ret == 0);
+    }
+    if (changed && !flushed) {
+        s->n_flushed = n;
+    }
+}
+
 void
 sweep_judge_group(SweepState *s, unsigned first, unsigned end)
 {
@@ -255,6 +279,9 @@ sweep_judge_group(SweepState *s, unsigned first, unsigned end)
     }
     if (s->run->rig->by != SWEEP_BY_ENGINE) {
         sweep_judge_driver(s, first, end);
+        if (s->fake) {
+            sweep_judge_flushes(s, first, end);
+        }
     } else if (s->run->fault.mode == SWEEP_FOREVER) {
         sweep_judge_forever(s, first, end);
     } else {

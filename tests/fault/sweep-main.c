@@ -14,9 +14,10 @@
 #include "base/bits.h"
 #include "tests/fault/sweep-run.h"
 
+/* The first few are those that the code tells from others. */
 static const int sweep_errors[] = {
-    EIO,   ENOSPC, EDQUOT, EINTR,   EAGAIN,    ENOMEM,
-    EPERM, EINVAL, EROFS,  ENOTSUP, ETIMEDOUT, EBADF,
+    EIO,    ENOSPC, EINTR,  EAGAIN, ENOTSUP,   EPERM,
+    EDQUOT, ENOMEM, EINVAL, EROFS,  ETIMEDOUT, EBADF,
 };
 
 #define FILE_SIZE (16384U + 777U)
@@ -51,6 +52,7 @@ static const SweepRig sweep_rigs[] = {
                    "file.filename=disk file.lock-wait-ms=0 cache.direct=on",
         .size = LONG_SIZE,
         .offset = 60333,
+        .n_errors = 6,
     },
     {
         .name = "sectors",
@@ -60,7 +62,17 @@ static const SweepRig sweep_rigs[] = {
                    "file.file.driver=file file.file.filename=disk "
                    "file.file.lock-wait-ms=0",
         .size = FILE_SIZE,
+        .n_errors = 6,
         .inline_io = true,
+    },
+    {
+        .name = "pieces",
+        .options = "driver=raw file.driver=fault "
+                   "file.inject-error.0.short=on file.seed=5 "
+                   "file.file.driver=file file.file.filename=disk "
+                   "file.file.lock-wait-ms=0",
+        .size = FILE_SIZE,
+        .n_errors = 4,
     },
     {
         .name = "rule",
@@ -149,9 +161,10 @@ sweep_co_point(SweepTotal *total, const SweepRig *rig,
                const SweepScript *script, unsigned nth)
 {
     static const SweepMode modes[] = { SWEEP_LATE, SWEEP_FOREVER };
+    size_t n = rig->n_errors ? rig->n_errors : G_N_ELEMENTS(sweep_errors);
     bool fired = false;
 
-    for (size_t i = 0; i < G_N_ELEMENTS(sweep_errors); i++) {
+    for (size_t i = 0; i < n; i++) {
         /* "Can't do that" is not an error of a driver. */
         if (rig->by == SWEEP_BY_ENGINE || sweep_errors[i] != ENOTSUP) {
             fired |= sweep_co_fault(total, rig, script, nth, SWEEP_EARLY,

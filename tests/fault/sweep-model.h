@@ -3,8 +3,8 @@
  *
  * Each write writes one value, from 0 to 31, everywhere, so the values that a
  * byte may have are a set of bits: one for a byte whose last write succeeded,
- * more after failed ones (promise C6), until somebody reads it.  A second
- * set says what the byte may be after a power cut (C2, C3).
+ * more after failed ones, until somebody reads it (docs/durability.md, C6).  A
+ * second set says what the byte may be after a power cut (C2, C3).
  *
  * Layer:   tests.
  *

@@ -24,9 +24,10 @@ typedef struct SweepState {
     const BlkDriver *drivers[16];
 
     FakeReq reqs[SWEEP_REQUESTS_MAX];
-    bool was_fired; /* before this group */
-    bool lost;      /* the file must be failed */
-    bool refused;   /* the host said that it has no such operation */
+    bool was_fired;     /* before this group */
+    bool lost;          /* the file must be failed */
+    unsigned n_flushed; /* flushes of @fake when the last change ended */
+    bool refused;       /* the host said that it has no such operation */
 } SweepState;
 
 /* Say what is wrong, and where. */

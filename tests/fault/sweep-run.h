@@ -28,8 +28,9 @@ typedef struct SweepRig {
     const char *name;
     SweepBy by;
     const char *options;
-    uint64_t size;   /* of the file */
-    uint64_t offset; /* where in the file the script's byte 0 is */
+    uint64_t size;     /* of the file */
+    uint64_t offset;   /* where in the file the script's byte 0 is */
+    unsigned n_errors; /* only so many errnos; 0: all */
     bool inline_io;
     bool sync_alone;
 } SweepRig;

@@ -51,9 +51,11 @@ static const SweepRequest zeroes[] = {
     { R, 0, ALL, 0, false },
 };
 
+/* What was seen to be gone is gone after a flush. */
 static const SweepRequest trims[] = {
-    { W, 0, ALL, 0, false },  { T, 0, 4096, 0, false },
-    { R, 0, 4096, 0, false }, { T, 4000, 9000, 0, false },
+    { W, 0, ALL, 0, false },  { F, 0, 0, 0, false },
+    { T, 0, 4096, 0, false }, { R, 0, 4096, 0, false },
+    { F, 0, 0, 0, false },    { T, 4000, 9000, 0, false },
     { S, 0, 8192, 0, false }, { R, 0, ALL, 0, false },
     { T, 0, ALL, 0, false },  { F, 0, 0, 0, false },
     { R, 0, ALL, 0, false },

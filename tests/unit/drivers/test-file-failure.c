@@ -56,7 +56,7 @@ failing_done(Failing *x)
 static int coroutine_fn
 failing_co_write(Failing *x, BlkReqFlags flags)
 {
-    uint8_t buf[4096] = { 1 };
+    static const uint8_t buf[4096] = { 1 };
 
     return fake_co_write(x->t.blk, 0, buf, sizeof(buf), flags);
 }
