@@ -1,14 +1,16 @@
 """A flush that failed is final, and that outlives the daemon (C7).
 
-The disk lies on a tmpfs that runs full: write() succeeds, into the page
-cache, and the kernel fails to write it back.  It says so once; a flush after
-that would "succeed".
+The disk lies on a tmpfs that is full, and has holes where the data of the
+image would go: write() succeeds, into the page cache, and the kernel fails to
+write it back.  It says so once; a flush after that would "succeed".  The file
+system's own data have their space, so that it does not notice.
 
 SPDX-License-Identifier: BSD-3-Clause
 """
 import os
 import shlex
 import signal
+import struct
 import subprocess
 
 import pytest
@@ -19,11 +21,15 @@ import wire
 
 KINDS = ["ext4", "xfs", "btrfs", "device"]
 BUFFERED = ["io_uring", "threads"]
-# More than what is left in a tmpfs that is full, and in what lies over it.
 LOST = 8 * storage.MIB
 STEP = storage.MIB
 IMAGE = 16 * storage.MIB
-MEMORY = 320 * storage.MIB
+MEMORY = 400 * storage.MIB
+
+
+PAGE = 4096
+PAGE_STAMP = struct.Struct(">16sQ")
+MAGIC = b"page of an image"
 
 
 class Failing:
@@ -35,15 +41,38 @@ class Failing:
         self.filler = None
         self.is_device = kind == "device"
         if self.is_device:
-            self.disk = store.loop(storage.make_sparse(
-                os.path.join(self.memory, "disk"), IMAGE))
+            self.file = storage.make_sparse(
+                os.path.join(self.memory, "disk"), IMAGE)
+            self.disk = store.loop(self.file)
         else:
-            where = store.filesystem_in(self.memory, kind)[2]
-            self.disk = storage.make_sparse(os.path.join(where, "image"),
-                                            IMAGE)
-            storage.run("sync", "-f", self.disk)
+            mkfs = ["-b", str(PAGE)] if kind == "ext4" else []
+            self.file, _, where = store.filesystem_in(self.memory, kind,
+                                                      mkfs=mkfs)
+            self.disk = os.path.join(where, "image")
+            open(self.disk, "wb").close()
+            if kind == "btrfs":
+                storage.run("chattr", "+C", self.disk)  # write in place
+        with open(self.disk, "r+b") as f:
+            for i in range(IMAGE // PAGE):
+                f.write(PAGE_STAMP.pack(MAGIC, i).ljust(PAGE, b"."))
+            f.flush()
+            os.fsync(f.fileno())
+        storage.run("sync", "-f", self.disk)
+        with open(self.file, "r+b") as f:
+            os.posix_fallocate(f.fileno(), 0, os.fstat(f.fileno()).st_size)
 
     def fill(self):
+        """From now on what is behind the first STEP takes no data."""
+        n = 0
+        with open(self.file, "rb") as f:
+            for offset in range(0, os.fstat(f.fileno()).st_size, PAGE):
+                page = f.read(PAGE)
+                if page.startswith(MAGIC):
+                    i = PAGE_STAMP.unpack_from(page)[1]
+                    if i >= STEP // PAGE:
+                        storage.punch(self.file, offset, PAGE)
+                        n += 1
+        assert n == (IMAGE - STEP) // PAGE
         self.filler = self.store.fill(self.memory)
 
     def heal(self):
