@@ -7,7 +7,8 @@
  * TRANSFER_ALIGN is repeated; "progress" is what lies beyond what was done
  * before.  Only a read without progress means the end of the file, and only a
  * write without progress a full disk; if the step may just have been as short
- * as the one before, that is found out by another.
+ * as the one before, that is found out by another, which begins exactly where
+ * it stopped if it is a read.
  *
  * EAGAIN is answered by waiting and asking again, longer each time.  A host
  * that says nothing else for many seconds is broken: EIO.
@@ -62,6 +63,7 @@ typedef struct AioRest {
     const IoVec *iov;
     struct iovec *space; /* for slices, made when first needed */
     bool direct;
+    bool exact;     /* begin where it stopped, not at an aligned place before */
     uint64_t done;  /* bytes moved */
     uint64_t start; /* where the present step begins */
     IoVec part;
@@ -72,7 +74,7 @@ static const IoVec *
 aio_rest_next(AioRest *rest)
 {
     rest->start = rest->done;
-    if (rest->direct) {
+    if (rest->direct && !rest->exact) {
         rest->start = ash_round_down(rest->done, TRANSFER_ALIGN);
     }
     if (rest->start == 0 && rest->iov->n <= IOV_MAX) {
@@ -138,16 +140,23 @@ aio_file_co_read(AioFile *file, uint64_t offset, const IoVec *iov,
         if (aio_co_again(&again, &n)) {
             continue;
         }
+        if (n == -EINVAL && rest.exact) {
+            n = 0; /* too odd a place for the host */
+        }
         if (n < 0) {
             break;
         }
         if (aio_rest_advance(&rest, n)) {
             stuck = false;
+            rest.exact = false;
             again = (AioAgain){ 0 };
         } else if (n == 0 || stuck) {
             break;
         } else {
+            /* btrfs stops where something lies that it can't read together
+             * with what is before, and would stop there for ever. */
             stuck = true;
+            rest.exact = true;
         }
         if (rest.direct && rest.done % TRANSFER_SECTOR != 0) {
             break;

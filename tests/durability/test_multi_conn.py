@@ -111,5 +111,6 @@ def check_seen(conn, expected):
     """Every connection reads what another one was acknowledged."""
     size = expected.n_sectors * oracle.SECTOR
     reply = conn.call(wire.READ, 0, size)
+    assert reply.error == wire.OK
     wrong = expected.check(reply.data, expected.acked)
     assert not wrong, wrong[:10]

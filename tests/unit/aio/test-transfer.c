@@ -25,6 +25,7 @@ typedef struct Fake {
     uint8_t data[FAKE_BYTES];
     uint64_t size;
     uint64_t align; /* of offsets; 1: buffered */
+    uint64_t wall;  /* a read from before stops here; 0: none */
     /* What the next calls do: a number of bytes at most, or -errno; after the
      * script everything is done at once. */
     const int64_t *script;
@@ -78,8 +79,16 @@ static int64_t coroutine_fn
 fake_co_readv(AioFile *file, uint64_t offset, const IoVec *iov)
 {
     Fake *fake = fake_of(file);
-    int64_t n = fake_allow(fake, offset, iov);
+    int64_t n;
 
+    if (!ash_is_aligned(offset, fake->align)) {
+        /* Only to make sure where the end is. */
+        g_assert_true(ash_is_aligned(offset, 512));
+        g_assert_cmpuint(offset, ==, fake->size);
+        fake->n_calls++;
+        return -EINVAL;
+    }
+    n = fake_allow(fake, offset, iov);
     if (n <= 0) {
         /* A read of nothing would be the end of the file. */
         n = n == 0 ? (int64_t)fake->align : n;
@@ -88,6 +97,9 @@ fake_co_readv(AioFile *file, uint64_t offset, const IoVec *iov)
         return MIN(n, 0);
     }
     n = MIN(n, (int64_t)(fake->size - offset));
+    if (offset < fake->wall) {
+        n = MIN(n, (int64_t)(fake->wall - offset));
+    }
     iov_from_buf(iov, 0, fake->data + offset, (size_t)n);
     return n;
 }
@@ -381,9 +393,42 @@ test_never(void)
     fake_run(test_co_never);
 }
 
+/* As on btrfs: what can't be read at once stops each read at the same place. */
+static void coroutine_fn
+test_co_wall(AioTest *t)
+{
+    static const uint64_t walls[] = { 4096, 61440, 65536, 69632, 196608 };
+    char *buf = aio_test_alloc(262144);
+
+    g_assert_nonnull(t);
+    for (size_t i = 0; i < ASH_N_ELEMENTS(walls); i++) {
+        Fake *fake = fake_new(4096);
+        size_t n = 0;
+        IoVec iov;
+
+        fake->size = 262144;
+        fake->wall = walls[i];
+        aio_test_fill(fake->data, 262144, 0, 1);
+        memset(buf, 0, 262144);
+        iov_init_one(&iov, buf, 262144);
+        g_assert_cmpint(aio_file_co_read(&fake->file, 0, &iov, &n), ==, 0);
+        g_assert_cmpuint(n, ==, 262144);
+        aio_test_assert_same(buf, fake->data, n);
+        g_free(fake);
+    }
+    aio_test_release(buf);
+}
+
+static void
+test_wall(void)
+{
+    fake_run(test_co_wall);
+}
+
 void
 test_transfer_add(void)
 {
+    g_test_add_func("/aio/transfer/wall", test_wall);
     g_test_add_func("/aio/transfer/scripts", test_scripts);
     g_test_add_func("/aio/transfer/disturbed", test_disturbed);
     g_test_add_func("/aio/transfer/flush", test_flush);
