@@ -153,4 +153,4 @@ void loop_set_engines(Loop *loop, struct AioEngineSet *set);
  * LOOP_SPIN_NS. */
 void loop_set_spin_ns(Loop *loop, uint64_t spin_ns);
 
-#define LOOP_SPIN_NS ((uint64_t)50000)
+#define LOOP_SPIN_NS ((uint64_t)20000)
