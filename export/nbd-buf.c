@@ -302,6 +302,17 @@ nbd_account_discharge(NbdAccount *account, size_t bytes)
     nbd_account_give(account, NBD_MEMORY_OTHER, bytes);
 }
 
+bool
+nbd_account_hinders(NbdAccount *account)
+{
+    bool someone_waits;
+
+    g_mutex_lock(&account->budget->lock);
+    someone_waits = !ash_list_is_empty(&account->budget->waiting);
+    g_mutex_unlock(&account->budget->lock);
+    return someone_waits && account->used > NBD_ACCOUNT_FLOOR;
+}
+
 /* ---- buffers ---- */
 
 static NbdMemory

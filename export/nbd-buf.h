@@ -105,6 +105,9 @@ void coroutine_fn nbd_account_co_done(NbdAccount *account);
 void coroutine_fn nbd_account_co_charge(NbdAccount *account, size_t bytes);
 void nbd_account_discharge(NbdAccount *account, size_t bytes);
 
+/* Does the account hold more than is its own while somebody waits? */
+bool nbd_account_hinders(NbdAccount *account);
+
 /* At least @bytes with one reference; NULL: not now. */
 NbdBuf *nbd_buf_try_get(NbdAccount *account, size_t bytes);
 /* The same, beyond the budgets if need be.  NULL: out of memory. */

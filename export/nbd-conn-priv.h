@@ -47,8 +47,10 @@ typedef struct NbdHome {
 } NbdHome;
 
 /* When we are closing, a peer that takes or sends nothing of what is begun for
- * so long is cut off. */
+ * so long is cut off; and after some times so long when it holds memory that
+ * others wait for. */
 #define NBD_STALL_NS ((uint64_t)5000000000)
+#define NBD_STALLS_MAX 6U
 
 typedef enum {
     NBD_CONN_HANDSHAKE,
@@ -111,6 +113,9 @@ void coroutine_fn nbd_conn_co_entry(void *arg);
 /* Nothing more is sent, and what waits to be is dropped (by the sender, if
  * there is one); whoever waits is woken. */
 void nbd_conn_kill(NbdConn *conn);
+/* A peer took or sent nothing of what is begun for @stalls times NBD_STALL_NS:
+ * is it to be cut off? */
+bool nbd_conn_lost_patience(NbdConn *conn, unsigned stalls);
 /* The server shuts down: close as soon as nothing is in flight. */
 void nbd_conn_start_closing(NbdConn *conn);
 /* Does the client have any context? */

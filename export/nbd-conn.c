@@ -70,6 +70,23 @@ nbd_conn_kill(NbdConn *conn)
     co_queue_wake_all(&conn->out_space);
 }
 
+bool
+nbd_conn_lost_patience(NbdConn *conn, unsigned stalls)
+{
+    if (conn->closing) {
+        return true;
+    }
+    if (stalls < NBD_STALLS_MAX || !nbd_account_hinders(&conn->account)) {
+        return false;
+    }
+    ash_log_limited(&conn->log_limit, ASH_LOG_NOTICE,
+                    "peer stalls and holds memory that others wait for, "
+                    "closing: peer=%s export=%s bytes=%zu",
+                    nbd_conn_peer(conn), export_id(conn->export),
+                    conn->account.used);
+    return true;
+}
+
 void
 nbd_conn_start_closing(NbdConn *conn)
 {

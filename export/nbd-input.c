@@ -87,12 +87,13 @@ nbd_in_try_prepare(NbdConn *conn)
 static int coroutine_fn
 nbd_in_co_wait_read(NbdConn *conn)
 {
+    unsigned stalls = 0;
     int ret;
 
     do {
         ret = chan_co_wait(conn->chan, CHAN_READ,
                            conn->in_request ? NBD_STALL_NS : UINT64_MAX);
-    } while (ret == -ETIMEDOUT && !conn->closing);
+    } while (ret == -ETIMEDOUT && !nbd_conn_lost_patience(conn, ++stalls));
     return ret;
 }
 

@@ -275,13 +275,15 @@ static void coroutine_fn
 nbd_reply_co_sender(void *arg)
 {
     NbdConn *conn = arg;
+    unsigned stalls = 0;
     int ret = 0;
 
     while (!conn->dead) {
         ret = chan_co_wait(conn->chan, CHAN_WRITE, NBD_STALL_NS);
-        if (ret == -ETIMEDOUT && !conn->closing) {
+        if (ret == -ETIMEDOUT && !nbd_conn_lost_patience(conn, ++stalls)) {
             ret = -EAGAIN;
         } else if (ret == 0) {
+            stalls = 0;
             ret = nbd_out_push(&conn->out, conn->chan, &conn->home->pipes);
         }
         co_queue_wake_all(&conn->out_space);

@@ -132,6 +132,20 @@ def test_replies_nobody_reads_stay_in_the_budget(target, count):
     assert grown <= 64 + len(conns) + 2 * 16
 
 
+def test_replies_nobody_reads_give_way(target):
+    """bug-classes 31: who holds all memory and reads nothing is cut off when
+    somebody else has waited for it."""
+    victim = target(nodes=[NULL], options=("--memory-limit", "64M"))
+    hog = victim.wire("simple")
+    flood(hog.sock, header("simple", wire.READ, length=32 * MIB) * 2)
+    assert peak_rss(victim) >= 32
+    honest = victim.wire("simple")
+    honest.sock.settimeout(60)
+    begin = time.monotonic()
+    assert honest.call(wire.READ, 0, 32 * MIB).error == wire.OK
+    assert time.monotonic() - begin > 10, "too early for a slow client"
+
+
 def test_small_replies_nobody_reads(target, count):
     """bug-classes 31: the same with many small requests of each kind."""
     victim = target(size=16 * MIB, server=",max-connections=0",
