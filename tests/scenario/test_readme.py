@@ -28,6 +28,7 @@ fcntl.ioctl(socket.socket(), 0x8914, struct.pack("16sH14x", b"lo", 0x41))'
 """
 
 CLEAN_UP = """
+# A daemon that has ended by itself can't be killed; nothing is judged here.
 clean_up() {
     for f in *.pid; do
         [ ! -e "$f" ] || kill -KILL "$(cat "$f")" 2>/dev/null || true
